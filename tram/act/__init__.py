@@ -1,0 +1,1 @@
+"""Acting once on a host, over ssh: bootstrap, drills, log collection."""

@@ -1,0 +1,1 @@
+"""Ground floor, standard library only: errors, running programs, units, clock."""
