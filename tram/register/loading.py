@@ -1,0 +1,128 @@
+"""From the files of a province's folder to one frozen `Province`, or to every error in them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+
+from tram.register.checks import Draft, check_together
+from tram.register.document import Document, read_document
+from tram.register.model import Board, Contact, Host, Link, Province, Site, Tier
+from tram.register.problem import Problem, RegisterInvalid
+from tram.register.shape import HostShape, LinkShape, ProvinceShape, SiteShape
+from tram.register.verdict import judge
+
+
+def load(folder: Path) -> Province:
+    """Read and check the register in `folder` (inventories/<province>).
+
+    Raises: RegisterInvalid with every error of every file.
+    """
+    province_file, problems = read_document(folder / "province.yml", "province.yml")
+    province, found = judge(province_file, ProvinceShape) if province_file.data else (None, [])
+    problems += found
+    drafts: list[Draft] = []
+    sites: list[SiteShape] = []
+    for path in sorted((folder / "sites").glob("*.yml")):
+        site_file, unread = read_document(path, f"sites/{path.name}")
+        site, wrong = judge(site_file, SiteShape) if site_file.data else (None, [])
+        draft = Draft(site_file, frozenset(problem.loc for problem in [*unread, *wrong]), path.stem)
+        problems += [*unread, *wrong, *_file_name(draft)]
+        drafts.append(draft)
+        sites += [site] if site else []
+    problems += check_together(province_file, _hub_of(province_file), _domain_of(province_file), drafts)
+    if problems or province is None:
+        raise RegisterInvalid(problems)
+    return _assemble(folder, province, sites)
+
+
+def _file_name(draft: Draft) -> list[Problem]:
+    code = draft.get("code")
+    if code is None or code == draft.code:
+        return []
+    message = f'code "{code}" is not the file\'s name "{draft.code}"'
+    return [draft.document.problem(("code",), message, f'rename the file to "{code}.yml" or correct the code')]
+
+
+def _hub_of(document: Document) -> str | None:
+    hub = document.data.get("hub")
+    return hub if isinstance(hub, str) else None
+
+
+def _domain_of(document: Document) -> str | None:
+    domain = document.data.get("domain")
+    return domain if isinstance(domain, str) else None
+
+
+def _assemble(folder: Path, shape: ProvinceShape, shapes: list[SiteShape]) -> Province:
+    tiers = {
+        code: Tier(code, tier.order, tier.name_vi, tier.name_en)
+        for code, tier in sorted(shape.tiers.items(), key=lambda item: (item[1].order, item[0]))
+    }
+    classes = {
+        code: Link(code, found.provider, found.kind, found.down, found.up, found.rtt, found.loss)
+        for code, found in shape.link_classes.items()
+    }
+    sites = tuple(
+        sorted((_site(shape, site, classes) for site in shapes), key=lambda s: (tiers[s.tier].order, s.tier, s.code))
+    )
+    hub = next(site for site in sites if site.is_hub)
+    return Province(
+        code=shape.code,
+        name=shape.name,
+        domain=shape.domain,
+        operator=shape.operator,
+        lab=shape.lab,
+        folder=folder,
+        tiers=MappingProxyType(tiers),
+        sites=sites,
+        hub=hub,
+    )
+
+
+def _site(province: ProvinceShape, shape: SiteShape, classes: Mapping[str, Link]) -> Site:
+    is_hub = shape.code == province.hub
+    domain = shape.domain or (province.domain if is_hub else f"{shape.code}.{province.domain}")
+    return Site(
+        code=shape.code,
+        name=shape.name,
+        tier=shape.tier,
+        parent=shape.parent,
+        domain=domain,
+        network=shape.network,
+        board=Board(shape.board.x, shape.board.y),
+        link=_link(shape.link, classes[shape.link.link_class]) if shape.link else None,
+        hosts=tuple(_host(shape.code, domain, host) for host in shape.hosts),
+        contact=Contact(shape.contact.post, shape.contact.phone) if shape.contact else None,
+        pilot=shape.pilot,
+        is_hub=is_hub,
+    )
+
+
+def _link(own: LinkShape, given: Link) -> Link:
+    """The class, with what the site says otherwise."""
+    return Link(
+        link_class=given.link_class,
+        provider=own.provider or given.provider,
+        kind=own.kind or given.kind,
+        down_bps=own.down or given.down_bps,
+        up_bps=own.up or given.up_bps,
+        rtt=given.rtt if own.rtt is None else own.rtt,
+        loss=given.loss if own.loss is None else own.loss,
+    )
+
+
+def _host(site: str, domain: str, shape: HostShape) -> Host:
+    return Host(
+        name=shape.name,
+        inventory_name=f"{site}-{shape.name}",
+        fqdn=f"{shape.name}.{domain}",
+        address=shape.address,
+        year=shape.year,
+        model=shape.model,
+        ram_mb=shape.ram_mb,
+        cores=shape.cores,
+        suite=shape.suite,
+        functions=tuple(shape.functions),
+    )

@@ -1,0 +1,48 @@
+"""What is wrong in a register: every error at its file and line, reported together."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from tram.core.errors import BadInput
+
+Loc = tuple[str | int, ...]
+
+
+class BadValue(BadInput, ValueError):
+    """One value that cannot be what the field wants; pydantic collects it because it is a ValueError."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One error: `file` as shown to the operator, `line` from 1, `loc` the keys that lead to the value."""
+
+    file: str
+    line: int
+    loc: Loc
+    message: str
+    hint: str = ""
+
+    def __str__(self) -> str:
+        hint = f" ({self.hint})" if self.hint else ""
+        return f"{self.file}:{self.line}: {self.message}{hint}"
+
+
+class RegisterInvalid(BadInput):
+    """A register with errors; `problems` holds every one of them, in order of file and line."""
+
+    def __init__(self, problems: Iterable[Problem]) -> None:
+        self.problems = tuple(sorted(set(problems), key=lambda p: (p.file, p.line, p.message)))
+        count = len(self.problems)
+        title = f"Sổ đăng ký có {count} lỗi / {count} error{'s' if count > 1 else ''} in the register"
+        super().__init__("\n".join([title, *(f"  {problem}" for problem in self.problems)]))
+
+
+def did_you_mean(word: str, known: Sequence[str]) -> str:
+    """The hint for a word that is not known: its nearest neighbours, or everything there is."""
+    near = difflib.get_close_matches(word, known, n=2, cutoff=0.6)
+    if near:
+        return "did you mean " + " or ".join(f'"{guess}"' for guess in near) + "?"
+    return f"known: {', '.join(known)}" if known else "none is defined"
