@@ -35,19 +35,20 @@ class InventoryModule(BaseInventoryPlugin):  # type: ignore[misc]
         self._read_config_data(path)
         try:  # inside, so that a wrong Python gets a sentence and not a traceback of Ansible's plugin loader
             from tram.core.errors import TramError  # noqa: PLC0415
-            from tram.register import ansible as view  # noqa: PLC0415
             from tram.register import load  # noqa: PLC0415
+            from tram.register.ansible import hosts  # noqa: PLC0415
+            from tram.register.inventory import all_groups  # noqa: PLC0415
         except ImportError as error:
             raise AnsibleParserError(f"{error}; run the ansible of this repository's .venv") from error
         try:
             province = load(Path(path).parent)
         except TramError as error:
             raise AnsibleParserError(error.message) from error
-        for group in view.all_groups(province):
+        for group in all_groups(province):
             inventory.add_group(group)
-        for entry in view.entries(province):
-            inventory.add_host(entry.name)
-            for group in entry.groups:
-                inventory.add_child(group, entry.name)
-            for key, value in entry.variables.items():
-                inventory.set_variable(entry.name, key, value)
+        for name, groups, variables in hosts(province):
+            inventory.add_host(name)
+            for group in groups:
+                inventory.add_child(group, name)
+            for key, value in variables.items():
+                inventory.set_variable(name, key, value)

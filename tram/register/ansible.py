@@ -1,124 +1,35 @@
-"""The register as Ansible sees it: groups and host variables. No import of Ansible: the door is inventories/plugins."""
+"""The register as Ansible sees it. Imports nothing of Ansible's: the door is inventories/plugins/tram_register.py."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
-from dataclasses import dataclass
-from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
-from tram.register.model import Host, Province, Site
+from tram.register.connection import Connection, connection
+from tram.register.inventory import entries
+from tram.register.model import Province
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One host of the inventory with the groups it is in and its variables (plain data)."""
-
-    name: str
-    groups: tuple[str, ...]
-    variables: dict[str, Any]
-
-
-def entries(province: Province) -> Iterator[Entry]:
-    """Every host of the province, in the order of the register."""
-    shared = _shared(province)
-    for site in province.sites:
-        for host in site.hosts:
-            yield Entry(host.inventory_name, groups(site, host), shared | _own(site, host))
-
-
-def all_groups(province: Province) -> tuple[str, ...]:
-    """Every group there is, also those of tiers, link classes and sites without a host, so that no play misses one."""
-    found = ["hub", *(f"tier_{tier}" for tier in province.tiers), *(site.group for site in province.sites)]
-    for site in province.sites:
-        for host in site.hosts:
-            found += groups(site, host)
-    return tuple(dict.fromkeys(found))
-
-
-def groups(site: Site, host: Host) -> tuple[str, ...]:
-    """The groups of one host."""
-    found = [f"tier_{site.tier}", site.group, f"suite_{host.suite}", *host.functions]
-    found += ["hub"] if site.is_hub else []
-    found += ["pilot"] if site.pilot else []
-    found += [f"link_{site.link.link_class.replace('-', '_')}"] if site.link else []
-    return tuple(found)
-
-
-def ssh_arguments(province: Province) -> str:
-    """How ssh reaches a host: its key must be the one that bootstrap pinned, in the lab the one the lab made."""
-    if province.lab:
-        return f"-F {Path('/var/lib/tram/lab') / os.environ.get('TRAM_LAB', 'lab') / 'ssh_config'}"
-    options = {
-        "UserKnownHostsFile": province.folder.resolve() / "known_hosts",
-        "StrictHostKeyChecking": "yes",
-        "IdentityFile": province.secrets_dir / "ssh" / "id_ed25519",
-    }
-    return " ".join(
-        f'-o "{key}={value}"' if " " in str(value) else f"-o {key}={value}" for key, value in options.items()
-    )
-
-
-def _shared(province: Province) -> dict[str, Any]:
-    """What is the same on every host."""
-    hub = province.hub_host
-    return {
+def hosts(province: Province) -> Iterator[tuple[str, tuple[str, ...], dict[str, Any]]]:
+    """Every host: its name, its groups and its variables."""
+    reach = {
         "ansible_user": province.operator,
-        "ansible_ssh_common_args": ssh_arguments(province),
-        "tram_province": province.code,
-        "tram_province_name": province.name,
-        "tram_lab": province.lab,
-        "tram_domain": province.domain,
-        "tram_secrets_dir": str(province.secrets_dir),
-        "tram_hub_host": hub.inventory_name,
-        "tram_hub_address": str(hub.address),
-        "tram_hub_fqdn": hub.fqdn,
-        "tram_site_networks": [str(site.network) for site in province.sites],
-        "tram_sites": [_row(site) for site in province.sites],
+        "ansible_ssh_common_args": ssh_arguments(connection(province)),
     }
+    for entry in entries(province):
+        yield entry.name, entry.groups, {"ansible_host": entry.address, **reach, **entry.variables}
 
 
-def _row(site: Site) -> dict[str, Any]:
-    """One site as DNS zones and mail routes need it; the mail fields are null where no host has the function `mail`."""
-    mail = site.mail_host
-    return {
-        "code": site.code,
-        "name": site.name,
-        "domain": site.domain,
-        "network": str(site.network),
-        "mail_host": mail.inventory_name if mail else None,
-        "mail_address": str(mail.address) if mail else None,
-        "mail_fqdn": mail.fqdn if mail else None,
-        "is_hub": site.is_hub,
+def ssh_arguments(way: Connection) -> str:
+    """The words Ansible adds to every ssh, quoted for its shlex."""
+    if way.config_file is not None:
+        return f'-F "{way.config_file}"' if " " in str(way.config_file) else f"-F {way.config_file}"
+    options = {
+        "UserKnownHostsFile": way.known_hosts,
+        "StrictHostKeyChecking": "yes",
+        "IdentityFile": way.key_file,
     }
-
-
-def _own(site: Site, host: Host) -> dict[str, Any]:
-    """What is this host's alone."""
-    link = site.link
-    return {
-        "ansible_host": str(host.address),
-        "tram_site": site.code,
-        "tram_site_name": site.name,
-        "tram_tier": site.tier,
-        "tram_site_domain": site.domain,
-        "tram_site_network": str(site.network),
-        "tram_is_hub": site.is_hub,
-        "tram_fqdn": host.fqdn,
-        "tram_ram_mb": host.ram_mb,
-        "tram_cores": host.cores,
-        "tram_year": host.year,
-        "tram_suite": host.suite,
-        "tram_functions": list(host.functions),
-        "tram_link": {
-            "class": link.link_class,
-            "down_bps": link.down_bps,
-            "up_bps": link.up_bps,
-            "rtt_ms": link.rtt / timedelta(milliseconds=1),
-            "loss_percent": round(link.loss * 100, 9),
-        }
-        if link
-        else None,
-    }
+    # ssh splits known-hosts files at blanks: inside the shell's quotes it wants its own.
+    return " ".join(
+        f"-o '{key}=\"{value}\"'" if " " in str(value) else f"-o {key}={value}" for key, value in options.items()
+    )

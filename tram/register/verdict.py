@@ -42,34 +42,31 @@ def judge(document: Document, shape: type[S]) -> tuple[S | None, list[Problem]]:
 
 def _problem(document: Document, shape: type[Shape], detail: ErrorDetails) -> Problem:
     loc: Loc = tuple(part for part in detail["loc"] if part != "[key]")
-    key, kind = _shown(loc), detail["type"]
+    key, kind, given, context = _shown(loc), detail["type"], detail["input"], detail.get("ctx", {})
+    hint = _description(shape, loc)
+    cause = context.get("error")
     if kind == "missing":
-        field = _fields(shape, loc[:-1])[str(loc[-1])]
-        return document.problem(loc, f'"{key}" is missing', field.description or "")
-    if kind == "extra_forbidden":
-        return document.problem(loc, f'unknown key "{key}"', did_you_mean(str(loc[-1]), [*_fields(shape, loc[:-1])]))
-    given, context = detail["input"], detail.get("ctx", {})
-    if kind in ("value_error",) and isinstance(cause := context.get("error"), BadInput):
-        return document.problem(loc, f'"{key}": {cause.message}', cause.hint)
-    if kind == "literal_error":
+        message = f'"{key}" is missing'
+    elif kind == "extra_forbidden":
+        message, hint = f'unknown key "{key}"', did_you_mean(str(loc[-1]), [*_fields(shape, loc[:-1])])
+    elif isinstance(cause, BadInput):
+        message, hint = f'"{key}": {cause.message}', cause.hint
+    elif kind == "literal_error":
         known = [word.strip("'") for word in str(context["expected"]).replace(" or ", ", ").split(", ")]
-        return document.problem(loc, f'"{key}": {_quoted(given)} is not known', did_you_mean(str(given), known))
-    if kind in ("greater_than_equal", "less_than_equal"):
-        bound = f"at least {context['ge']}" if kind == "greater_than_equal" else f"at most {context['le']}"
-        return document.problem(loc, f'"{key}" must be {bound}, not {given}', _description(shape, loc))
-    if kind == "too_short":
-        return document.problem(loc, f'"{key}" is empty', _description(shape, loc))
-    if kind in _WANTED:
-        return document.problem(
-            loc, f'"{key}" must be {_wanted(shape, loc, kind)}, not {_kind(given)}', _description(shape, loc)
-        )
-    return document.problem(loc, f'"{key}": {detail["msg"]}', _description(shape, loc))
-
-
-def _wanted(shape: type[Shape], loc: Loc, kind: str) -> str:
-    """What the field wants in the file, which for a rate (an int inside) is text."""
-    description = _description(shape, loc)
-    return "text" if kind == "int_type" and "bit/s" in description else _WANTED[kind]
+        message, hint = f'"{key}": "{given}" is not known', did_you_mean(str(given), known)
+    elif kind == "greater_than_equal":
+        message = f'"{key}" must be at least {context["ge"]}, not {given}'
+    elif kind == "less_than_equal":
+        message = f'"{key}" must be at most {context["le"]}, not {given}'
+    elif kind == "too_short":
+        message = f'"{key}" is empty'
+    elif kind in _WANTED:
+        # A rate is an int inside, but text in the file.
+        wanted = "text" if kind == "int_type" and "bit/s" in hint else _WANTED[kind]
+        message = f'"{key}" must be {wanted}, not {_kind(given)}'
+    else:
+        message = f'"{key}": {detail["msg"]}'
+    return document.problem(loc, message, hint)
 
 
 def _fields(shape: type[Shape], loc: Loc) -> dict[str, Any]:
@@ -104,7 +101,7 @@ def _description(shape: type[Shape], loc: Loc) -> str:
 
 
 def _shown(loc: Loc) -> str:
-    """hosts[0].name counts from 1 for people: hosts 1 name."""
+    """The place in words; people count from 1: hosts[1].name is the first host's."""
     shown = ""
     for part in loc:
         shown += f"[{part + 1}]" if isinstance(part, int) else f".{part}" if shown else part
@@ -112,18 +109,13 @@ def _shown(loc: Loc) -> str:
 
 
 def _kind(value: Any) -> str:
+    """What was given, in words."""
     if value is None:
         return "nothing"
+    if isinstance(value, bool):
+        return "true" if value else "false"
     if isinstance(value, dict):
         return "`key: value` lines"
     if isinstance(value, list):
         return "a list"
-    return (
-        f"the text {_quoted(value)}"
-        if isinstance(value, str)
-        else f"{'true' if value is True else 'false' if value is False else value}"
-    )
-
-
-def _quoted(value: Any) -> str:
-    return f'"{value}"'
+    return f'the text "{value}"' if isinstance(value, str) else str(value)

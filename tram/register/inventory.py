@@ -1,0 +1,106 @@
+"""The register as an inventory: the groups and the `tram_` variables of each host, the same for Ansible and pyinfra."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from tram.register.model import Host, Province, Site
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One host of the inventory with the groups it is in and its variables (plain data)."""
+
+    name: str
+    address: str
+    groups: tuple[str, ...]
+    variables: dict[str, Any]
+
+
+def entries(province: Province) -> Iterator[Entry]:
+    """Every host of the province, in the order of the register."""
+    shared = _shared(province)
+    for site in province.sites:
+        for host in site.hosts:
+            yield Entry(host.inventory_name, str(host.address), groups(site, host), shared | _own(site, host))
+
+
+def all_groups(province: Province) -> tuple[str, ...]:
+    """Every group there is, also those of tiers, link classes and sites without a host, so that no play misses one."""
+    found = ["hub", *(f"tier_{tier}" for tier in province.tiers), *(site.group for site in province.sites)]
+    for site in province.sites:
+        for host in site.hosts:
+            found += groups(site, host)
+    return tuple(dict.fromkeys(found))
+
+
+def groups(site: Site, host: Host) -> tuple[str, ...]:
+    """The groups of one host."""
+    found = [f"tier_{site.tier}", site.group, f"suite_{host.suite}", *host.functions]
+    found += ["hub"] if site.is_hub else []
+    found += ["pilot"] if site.pilot else []
+    found += [f"link_{site.link.link_class.replace('-', '_')}"] if site.link else []
+    return tuple(found)
+
+
+def _shared(province: Province) -> dict[str, Any]:
+    """What is the same on every host."""
+    hub = province.hub_host
+    return {
+        "tram_province": province.code,
+        "tram_province_name": province.name,
+        "tram_lab": province.lab,
+        "tram_domain": province.domain,
+        "tram_secrets_dir": str(province.secrets_dir),
+        "tram_hub_host": hub.inventory_name,
+        "tram_hub_address": str(hub.address),
+        "tram_hub_fqdn": hub.fqdn,
+        "tram_site_networks": [str(site.network) for site in province.sites],
+        "tram_sites": [_row(site) for site in province.sites],
+    }
+
+
+def _row(site: Site) -> dict[str, Any]:
+    """One site as DNS zones and mail routes need it; the mail fields are null where no host has the function `mail`."""
+    mail = site.mail_host
+    return {
+        "code": site.code,
+        "name": site.name,
+        "domain": site.domain,
+        "network": str(site.network),
+        "mail_host": mail.inventory_name if mail else None,
+        "mail_address": str(mail.address) if mail else None,
+        "mail_fqdn": mail.fqdn if mail else None,
+        "is_hub": site.is_hub,
+    }
+
+
+def _own(site: Site, host: Host) -> dict[str, Any]:
+    """What is this host's alone."""
+    link = site.link
+    return {
+        "tram_site": site.code,
+        "tram_site_name": site.name,
+        "tram_tier": site.tier,
+        "tram_site_domain": site.domain,
+        "tram_site_network": str(site.network),
+        "tram_is_hub": site.is_hub,
+        "tram_fqdn": host.fqdn,
+        "tram_ram_mb": host.ram_mb,
+        "tram_cores": host.cores,
+        "tram_year": host.year,
+        "tram_suite": host.suite,
+        "tram_functions": list(host.functions),
+        "tram_link": {
+            "class": link.link_class,
+            "down_bps": link.down_bps,
+            "up_bps": link.up_bps,
+            "rtt_ms": link.rtt / timedelta(milliseconds=1),
+            "loss_percent": round(link.loss * 100, 9),
+        }
+        if link
+        else None,
+    }
