@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
@@ -14,8 +15,25 @@ from tram.register.shape import HostShape, LinkShape, ProvinceShape, SiteShape
 from tram.register.verdict import judge
 
 
+@dataclass(frozen=True, slots=True)
+class Files:
+    """The files of a register that passed every check; `sites` has, by code, the file as read and as typed."""
+
+    province: ProvinceShape
+    sites: Mapping[str, tuple[Document, SiteShape]]
+
+
 def load(folder: Path) -> Province:
     """Read and check the register in `folder` (inventories/<province>).
+
+    Raises: RegisterInvalid with every error of every file.
+    """
+    files = read_files(folder)
+    return _assemble(folder, files.province, [shape for _, shape in files.sites.values()])
+
+
+def read_files(folder: Path) -> Files:
+    """Read and check the files themselves, for what writes them again (spreadsheets).
 
     Raises: RegisterInvalid with every error of every file.
     """
@@ -23,18 +41,19 @@ def load(folder: Path) -> Province:
     province, found = judge(province_file, ProvinceShape) if province_file.data else (None, [])
     problems += found
     drafts: list[Draft] = []
-    sites: list[SiteShape] = []
+    sites: dict[str, tuple[Document, SiteShape]] = {}
     for path in sorted((folder / "sites").glob("*.yml")):
         site_file, unread = read_document(path, f"sites/{path.name}")
         site, wrong = judge(site_file, SiteShape) if site_file.data else (None, [])
         draft = Draft(site_file, frozenset(problem.loc for problem in [*unread, *wrong]), path.stem)
         problems += [*unread, *wrong, *_file_name(draft)]
         drafts.append(draft)
-        sites += [site] if site else []
+        if site:
+            sites[site.code] = (site_file, site)
     problems += check_together(province_file, _hub_of(province_file), _domain_of(province_file), drafts)
     if problems or province is None:
         raise RegisterInvalid(problems)
-    return _assemble(folder, province, sites)
+    return Files(province, sites)
 
 
 def _file_name(draft: Draft) -> list[Problem]:
@@ -91,7 +110,7 @@ def _site(province: ProvinceShape, shape: SiteShape, classes: Mapping[str, Link]
         parent=shape.parent,
         domain=domain,
         network=shape.network,
-        board=Board(shape.board.x, shape.board.y),
+        board=Board(shape.board.x, shape.board.y) if shape.board else None,
         link=_link(shape.link, classes[shape.link.link_class]) if shape.link else None,
         hosts=tuple(_host(shape.code, domain, host) for host in shape.hosts),
         contact=Contact(shape.contact.post, shape.contact.phone) if shape.contact else None,

@@ -75,7 +75,7 @@ class Site:
     parent: str | None
     domain: str
     network: IPv4Network
-    board: Board
+    board: Board | None
     link: Link | None
     hosts: tuple[Host, ...]
     contact: Contact | None

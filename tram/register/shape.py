@@ -30,6 +30,8 @@ def _text(value: str) -> str:
     clean = " ".join(unicodedata.normalize("NFC", value).split())  # a Mac writes NFD: equal to the eye, not to `==`
     if not clean:
         raise BadValue("is empty", hint="write some text or leave the key out")
+    if clean.startswith("="):
+        raise BadValue(f'"{clean}" starts with =', hint="a spreadsheet would take it for a formula")
     return clean
 
 
@@ -160,7 +162,7 @@ class SiteShape(Shape):
     name: Text = Field(description="name in Vietnamese")
     tier: Word = Field(description="a tier of province.yml")
     parent: Code | None = Field(default=None, description="code of the site above; every site but the hub has one")
-    board: BoardShape = Field(description="place on the board")
+    board: BoardShape | None = Field(default=None, description="place on the board; without it, the board finds one")
     network: Network = Field(description="the site's own network, e.g. 192.0.2.0/24")
     domain: Domain | None = Field(default=None, description="mail and DNS domain; default <code>.<province's domain>")
     link: LinkShape | None = Field(default=None, description="line to the hub; every site but the hub has one")
