@@ -7,7 +7,7 @@ import sys
 import typer
 from rich.console import Console
 
-from tram.cli import host, lab, sites
+from tram.cli import host, lab
 from tram.core.errors import TramError
 
 app = typer.Typer(
@@ -18,7 +18,6 @@ app = typer.Typer(
     help="Provision, harden and watch a province's servers, over bad links and on old machines.",
 )
 app.add_typer(lab.app, name="lab")
-app.add_typer(sites.app, name="sites")
 app.add_typer(host.app, name="host")
 
 
