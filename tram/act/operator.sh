@@ -22,6 +22,17 @@ due() {
     [ "$mode" = apply ]
 }
 
+preflight() {
+    [ "$(id -u)" = 0 ] || die "this needs root, and came as $(id -un)"
+    entry=$(getent passwd "$operator") || entry=
+    [ -n "$entry" ] || return 0
+    uid=$(echo "$entry" | cut -d: -f3)
+    [ "$uid" -ge 1000 ] || die "the account $operator is there already and is the system's own (uid $uid)"
+    case $entry in
+        */nologin | */false) die "the account $operator is there already and may not log in (${entry##*:})" ;;
+    esac
+}
+
 packages() {
     set --
     command -v python3 >/dev/null || set -- "$@" python3
@@ -42,19 +53,11 @@ packages() {
 }
 
 account() {
-    entry=$(getent passwd "$operator") || entry=
-    if [ -z "$entry" ]; then
-        due account || return 0
-        # '*' is no password at all, unlike a locked one ('!') with which sshd without PAM would refuse the key too.
-        why=$(useradd --create-home --shell /bin/bash --comment 'Tram operator' --password '*' "$operator" 2>&1) ||
-            die "cannot make the account $operator: $why"
-        return 0
-    fi
-    uid=$(echo "$entry" | cut -d: -f3)
-    [ "$uid" -ge 1000 ] || die "the account $operator is there already and is the system's own (uid $uid)"
-    case $entry in
-        */nologin | */false) die "the account $operator is there already and may not log in (${entry##*:})" ;;
-    esac
+    [ -z "$entry" ] || return 0
+    due account || return 0
+    # '*' is no password at all, unlike a locked one ('!') with which sshd without PAM would refuse the key too.
+    why=$(useradd --create-home --shell /bin/bash --comment 'Tram operator' --password '*' "$operator" 2>&1) ||
+        die "cannot make the account $operator: $why"
 }
 
 sudo_rule() {
@@ -96,7 +99,7 @@ key() {
 
 main() {
     mode=$1 operator=$2 public_key=$3
-    [ "$(id -u)" = 0 ] || die "this needs root, and came as $(id -un)"
+    preflight
     packages
     account
     sudo_rule

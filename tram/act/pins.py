@@ -11,6 +11,7 @@ import paramiko
 
 from tram.act.outcome import IdentityChanged
 from tram.act.target import Target
+from tram.core.errors import BadInput
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,10 +21,16 @@ class Pins:
     path: Path
 
     def of(self, target: Target) -> list[paramiko.PKey]:
-        """Every key pinned for the target, under any of its names."""
+        """Every key pinned for the target, under any of its names.
+
+        Raises: BadInput for a line that is no `names type key` (markers such as @revoked are not for this file).
+        """
         if not self.path.exists():
             return []
-        file = paramiko.HostKeys(str(self.path))
+        try:
+            file = paramiko.HostKeys(str(self.path))
+        except paramiko.hostkeys.InvalidHostKey as error:
+            raise BadInput(f"{self.path}: no host key: {error.line}", hint="mend or remove that line") from error
         entries = [entry for name in target.pin_names if (entry := file.lookup(name)) is not None]
         return [key for entry in entries for key in entry.values()]
 
