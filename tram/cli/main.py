@@ -8,6 +8,7 @@ import typer
 from rich.console import Console
 
 from tram.cli import host, lab
+from tram.cli.demo import demo
 from tram.core.errors import TramError
 
 app = typer.Typer(
@@ -17,6 +18,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Provision, harden and watch a province's servers, over bad links and on old machines.",
 )
+app.command()(demo)
 app.add_typer(lab.app, name="lab")
 app.add_typer(host.app, name="host")
 

@@ -1,0 +1,30 @@
+.PHONY: help demo test check lab-up lab-down lock docs clean
+
+help: ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
+
+demo: ## the province in a box, provisioned and proven
+	scripts/demo
+
+test: ## everything: check, role tests, stories on the lab
+	scripts/test
+
+check: ## lint, types, layers, unit tests (< 60 s)
+	scripts/setup.sh dev
+	scripts/check
+
+lab-up: ## hosts and links only, nothing provisioned
+	scripts/setup.sh run
+	.venv/bin/tram lab up
+
+lab-down: ## take the lab away, whatever state it is in
+	.venv/bin/tram lab down
+
+lock: ## recompile the pinned requirements
+	scripts/lock
+
+docs: ## rewrite the tables that are made from code
+	.venv/bin/python scripts/role-docs
+
+clean: ## remove what was built here (not the lab, not the cached images)
+	rm -rf build .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

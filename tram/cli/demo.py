@@ -1,0 +1,147 @@
+"""`tram demo`: the whole job on the province in a box: hosts, roles, proof."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.live import Live
+from rich.markup import escape
+from rich.spinner import Spinner
+from rich.table import Table
+
+from tram.act.bootstrap import Entry, bootstrap
+from tram.act.key import make_key
+from tram.act.outcome import Outcome
+from tram.act.target import targets
+from tram.cli.i18n import _, both
+from tram.core.errors import TramError
+from tram.lab.lab import Lab, up
+from tram.proof.page import STATES, Webmail, render
+from tram.proof.results import Proof, read_proofs, verdict
+from tram.push.playbook import Recap, TaskResult, run_playbook
+from tram.register import Province
+
+VERIFY_RESULTS = Path("build/verify")
+PAGE = Path("build/demo/index.html")
+_MARKS = {True: "[green]✔[/]", False: "[red]✘[/]", None: "[yellow]?[/]"}
+_console = Console(highlight=False)
+
+
+class DemoFailed(TramError):
+    """A step of the demo failed; what it said stands above."""
+
+
+def demo(
+    inventory: Annotated[Path, typer.Option("--inventory", "-i", help=_("The province's folder."))] = Path(
+        "inventories/lab"
+    ),
+    name: Annotated[
+        str | None, typer.Option("--name", "-n", help=_("Which lab. Default: $TRAM_LAB, else 'lab'."))
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help=_("Print the results as JSON."))] = False,
+) -> None:
+    """Provision the province in a box and prove its mail: lab up, bootstrap, every role, every verify play.
+
+    Run it again and nothing changes. Take the lab away with: tram lab down
+    """
+    began = time.monotonic()
+    out = Console(stderr=True, highlight=False) if as_json else _console
+    lab = up(inventory, name, lambda line: out.print(f"[dim]lab:[/] {line}"))
+    _bootstrap(lab.province, out)
+    recap = _play(out, Path("playbooks/site.yml"), inventory, lab)
+    for file in VERIFY_RESULTS.glob("*.json"):
+        file.unlink()  # what an earlier run proved is no proof of this one
+    for playbook in sorted(Path("playbooks/verify").glob("*.yml")):
+        _play(out, playbook, inventory, lab)
+    proofs = read_proofs(VERIFY_RESULTS)
+    webmail = _webmail(lab)
+    took = timedelta(seconds=time.monotonic() - began)
+    changed = len(recap.changed())
+    page = render(lab.province, proofs, when=datetime.now(UTC), took=took, changed=changed, webmail=webmail)
+    PAGE.parent.mkdir(parents=True, exist_ok=True)
+    PAGE.write_text(page)
+    if as_json:
+        typer.echo(json.dumps({"stats": recap.stats, "proofs": [asdict(p) for p in proofs]}, ensure_ascii=False))
+    else:
+        _show(lab.province, proofs, recap, webmail, took)
+    if verdict(proofs) is not True:
+        raise DemoFailed(
+            "not everything is proven", hint="see the rows marked ✘ or ?; run the demo again after mending"
+        )
+
+
+def _bootstrap(province: Province, out: Console) -> None:
+    key = make_key(province.secrets_dir, f"tram@{province.code}")
+    results = bootstrap(targets(province, [], every=True), Entry(agent=False), key)
+    bad = [result for result in results if result.outcome is not Outcome.DONE]
+    for result in bad:
+        out.print(f"[red]{result.name}[/]: {escape(str(result.problem))}")
+    if bad:
+        raise DemoFailed(f"{len(bad)} of {len(results)} hosts could not be taken over")
+    fresh = sum(bool(result.changes) for result in results)
+    out.print(f"[dim]host:[/] {len(results)} managed, {fresh} of them taken over just now")
+
+
+def _play(out: Console, playbook: Path, inventory: Path, lab: Lab) -> Recap:
+    """Run one playbook with a live line; print its recap, and on failure what failed."""
+    began = time.monotonic()
+    spinner = Spinner("dots", text=str(playbook))
+    with Live(spinner, console=out, transient=True, refresh_per_second=4):
+        done = 0
+
+        def follow(result: TaskResult) -> None:
+            nonlocal done
+            done += result.status != "skipped"
+            spinner.update(text=f"{playbook}: {done} · {result.host}: {escape(result.task)}")
+
+        recap = run_playbook(playbook, inventory, env={"TRAM_LAB": lab.paths.name}, follow=follow)
+    hosts = ", ".join(
+        f"{host} changed={counts['changed']}" for host, counts in recap.stats.items() if host != "localhost"
+    )
+    out.print(f"[dim]play:[/] {playbook}: {hosts} ({time.monotonic() - began:.0f} s)")
+    if recap.code != 0:
+        for failure in recap.failures():
+            out.print(f"  [red]{escape(failure)}[/]")
+        raise DemoFailed(f"{playbook} failed", hint=f"ansible-playbook -i {inventory} {playbook}")
+    return recap
+
+
+def _webmail(lab: Lab) -> Webmail | None:
+    hub = lab.province.hub
+    host = next((host for host in hub.hosts if "webmail" in host.functions), None)
+    if host is None:
+        return None
+    return Webmail(
+        url=f"https://webmail.{hub.domain}/",
+        user=f"van-thu@{hub.domain}",
+        password_file=f"{lab.province.secrets_dir}/mail/{hub.domain}/van-thu",
+        tunnel=f"ssh -F {lab.paths.state}/ssh_config -N -L 8443:webmail.{hub.domain}:443 {host.inventory_name}",
+    )
+
+
+def _show(province: Province, proofs: Sequence[Proof], recap: Recap, webmail: Webmail | None, took: timedelta) -> None:
+    table = Table(both("Site"), both("Service"), both("Proof"), title=province.name)
+    for site in province.sites:
+        mine = [proof for proof in proofs if proof.site == site.code]
+        for number, proof in enumerate(mine):
+            table.add_row(site.name if number == 0 else "", proof.service, f"{_MARKS[proof.ok]} {escape(proof.proof)}")
+        if not mine:
+            table.add_row(site.name, "", f"{_MARKS[None]} {STATES[None]}")
+    _console.print(table)
+    for host, counts in recap.stats.items():
+        if host != "localhost":
+            _console.print(f"  {host}: ok={counts['ok']} changed={counts['changed']} failed={counts['failures']}")
+    _console.print(f"  {_('in {minutes:.1f} minutes').format(minutes=took.total_seconds() / 60)}; {PAGE}")
+    if webmail:
+        _console.print(
+            f"  webmail: {webmail.url}  {_('test login')}: {webmail.user}  {_('password is in')} {webmail.password_file}"
+        )
+        _console.print(f"  {_('to open it from this machine')}: {webmail.tunnel}")
