@@ -3,214 +3,160 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
-from typing import Any
 
-from tram.register.document import Document
+from tram.register.draft import Draft
 from tram.register.problem import Loc, Problem, did_you_mean
 from tram.register.shape import FUNCTIONS
 
 
-@dataclass(frozen=True, slots=True)
-class Draft:
-    """A site file of which some values may be bad: the good ones still take part: every error in one go."""
-
-    document: Document
-    bad: frozenset[Loc]
-    code: str
-
-    def get(self, *loc: str | int) -> Any:
-        """The value at `loc`, None when it is absent or already reported as wrong."""
-        value: Any = self.document.data
-        for depth, part in enumerate(loc):
-            if loc[: depth + 1] in self.bad:
-                return None
-            try:
-                value = value[part]
-            except (KeyError, IndexError, TypeError):
-                return None
-        return value
-
-    def network(self) -> IPv4Network | None:
-        text = self.get("network")
-        return IPv4Network(text) if isinstance(text, str) else None
-
-    def hosts(self) -> Iterator[int]:
-        """The positions of the hosts in the file."""
-        hosts = self.get("hosts")
-        yield from range(len(hosts)) if isinstance(hosts, list) else ()
-
-    def address(self, host: int) -> IPv4Address | None:
-        text = self.get("hosts", host, "address")
-        return IPv4Address(text) if isinstance(text, str) else None
-
-    def where(self, *loc: str | int) -> str:
-        return f"{self.document.file}:{self.document.line(loc)}"
+def check_together(province: Draft, sites: Sequence[Draft]) -> Iterator[Problem]:
+    """Every problem between the files, of the values that are good by themselves."""
+    hub = province.text("hub")
+    yield from _known_words(province, sites)
+    yield from _parents(hub, sites)
+    yield from _hub(hub, province, sites)
+    yield from _networks(sites)
+    yield from _addresses(sites)
+    yield from _hosts(sites)
+    yield from _domains(hub, province.text("domain"), sites)
 
 
-def check_together(
-    province: Document, hub: str | None, domain: str | None, drafts: Sequence[Draft]
-) -> Iterator[Problem]:
-    """Every problem between the files. `hub` and `domain` are None when province.yml does not give a good one."""
-    yield from _known_words(province, drafts)
-    yield from _parents(hub, drafts)
-    yield from _hub(province, hub, drafts)
-    yield from _networks(drafts)
-    yield from _addresses(drafts)
-    yield from _names(hub, domain, drafts)
-
-
-def _known_words(province: Document, drafts: Sequence[Draft]) -> Iterator[Problem]:
-    tiers, classes = (
-        list(table) if isinstance(table := province.data.get(key), dict) else [] for key in ("tiers", "link_classes")
-    )
-    for draft in drafts:
-        document = draft.document
-        tier = draft.get("tier")
+def _known_words(province: Draft, sites: Sequence[Draft]) -> Iterator[Problem]:
+    tiers, classes = province.keys("tiers"), province.keys("link_classes")
+    for site in sites:
+        tier, link = site.text("tier"), site.text("link", "class")
         if tier is not None and tiers and tier not in tiers:
-            yield document.problem(("tier",), f'unknown tier "{tier}"', did_you_mean(tier, tiers))
-        link = draft.get("link", "class")
+            yield site.document.problem(("tier",), f'unknown tier "{tier}"', did_you_mean(tier, tiers))
         if link is not None and classes and link not in classes:
-            yield document.problem(("link", "class"), f'unknown link class "{link}"', did_you_mean(link, classes))
-        for host in draft.hosts():
-            functions = draft.get("hosts", host, "functions")
-            for index, function in enumerate(functions if isinstance(functions, list) else []):
-                loc: Loc = ("hosts", host, "functions", index)
-                if loc in draft.bad:
-                    continue
-                if function not in FUNCTIONS:
-                    yield document.problem(loc, f'unknown function "{function}"', did_you_mean(function, FUNCTIONS))
-                elif function in functions[:index]:
-                    yield document.problem(loc, f'function "{function}" is given twice', "keep one of them")
+            yield site.document.problem(("link", "class"), f'unknown link class "{link}"', did_you_mean(link, classes))
+        for host, _ in site.items("hosts"):
+            yield from _functions(site, host)
 
 
-def _parents(hub: str | None, drafts: Sequence[Draft]) -> Iterator[Problem]:
-    parents = {draft.code: draft.get("parent") for draft in drafts}
-    for draft in drafts:
-        parent, others = parents[draft.code], [code for code in parents if code != draft.code]
-        if draft.code == hub:
-            if parent is not None:
-                yield draft.document.problem(
-                    ("parent",), f'the hub cannot have a parent ("{parent}")', "take the line out"
-                )
-        elif parent is None and ("parent",) not in draft.bad:
-            yield draft.document.problem(
-                ("parent",), '"parent" is missing', f'every site but the hub has one, e.g. "{hub}"'
-            )
+def _functions(site: Draft, host: int) -> Iterator[Problem]:
+    seen: set[str] = set()
+    for index, function in site.items("hosts", host, "functions"):
+        loc: Loc = ("hosts", host, "functions", index)
+        if function not in FUNCTIONS:
+            yield site.document.problem(loc, f'unknown function "{function}"', did_you_mean(function, FUNCTIONS))
+        elif function in seen:
+            yield site.document.problem(loc, f'function "{function}" is given twice', "keep one of them")
+        seen.add(function)
+
+
+def _parents(hub: str | None, sites: Sequence[Draft]) -> Iterator[Problem]:
+    parents = {site.name: site.text("parent") for site in sites}
+    for site in sites:
+        parent = parents[site.name]
+        if site.name == hub and parent is not None:
+            yield site.document.problem(("parent",), f'the hub has a parent: "{parent}"', "take the line out")
+        elif parent is None and hub not in (None, site.name) and site.lacks("parent"):
+            yield site.document.problem(("parent",), '"parent" is missing', f'every site but the hub "{hub}" has one')
         elif parent is not None and parent not in parents:
-            yield draft.document.problem(("parent",), f'parent "{parent}" is not there', did_you_mean(parent, others))
-    yield from _loops(parents, {draft.code: draft for draft in drafts}, hub)
+            others = [name for name in parents if name != site.name]
+            yield site.document.problem(("parent",), f'parent "{parent}" is not there', did_you_mean(parent, others))
+    yield from _loops(hub, parents, {site.name: site for site in sites})
 
 
-def _loops(parents: dict[str, Any], drafts: dict[str, Draft], hub: str | None) -> Iterator[Problem]:
-    done: set[str] = set() if hub is None else {hub}
+def _loops(hub: str | None, parents: dict[str, str | None], sites: dict[str, Draft]) -> Iterator[Problem]:
+    done = {hub}
     for start in sorted(parents):
         walk: list[str] = []
-        code: str | None = start
-        while code is not None and code in parents and code not in done and code not in walk:
-            walk.append(code)
-            code = parents[code]
-        if code in walk:
-            loop = walk[walk.index(code) :]
-            circle = " → ".join([*loop, loop[0]])
-            yield drafts[loop[0]].document.problem(
-                ("parent",), f"parents go in a circle: {circle}", "one of them must lead to the hub"
-            )
+        name: str | None = start
+        while name in parents and name not in done and name not in walk:
+            walk.append(name)
+            name = parents[name]
+        if name in walk:
+            loop = walk[walk.index(name) :]
+            message = f"parents go in a circle: {' → '.join([*loop, loop[0]])}"
+            yield sites[loop[0]].document.problem(("parent",), message, "one of them must lead to the hub")
         done.update(walk)
 
 
-def _hub(province: Document, hub: str | None, drafts: Sequence[Draft]) -> Iterator[Problem]:
-    if hub is not None and all(draft.code != hub for draft in drafts):
-        hint = did_you_mean(hub, [draft.code for draft in drafts])
-        yield province.problem(("hub",), f'the hub "{hub}" is missing: there is no sites/{hub}.yml', hint)
-    for draft in drafts:
-        document = draft.document
-        has_link = draft.get("link") is not None
-        if draft.code == hub:
-            if has_link:
-                yield document.problem(("link",), "the hub has no link: the links end there", "take `link` out")
-            if not any(draft.hosts()) and draft.get("hosts") in ([], None) and ("hosts",) not in draft.bad:
-                yield document.problem(("hosts",), "the hub has no host", "its first host serves the whole province")
-        elif not has_link and ("link",) not in draft.bad:
+def _hub(hub: str | None, province: Draft, sites: Sequence[Draft]) -> Iterator[Problem]:
+    if hub is None:
+        return
+    names = [site.name for site in sites]
+    if hub not in names:
+        message = f'the hub "{hub}" is missing: there is no sites/{hub}.yml'
+        yield province.document.problem(("hub",), message, did_you_mean(hub, names))
+    for site in sites:
+        if site.name != hub and site.lacks("link"):
             hint = "write `link: {class: …}` with a link class of province.yml"
-            yield document.problem(("link",), "the site has no link class", hint)
+            yield site.document.problem(("link",), "the site has no link class", hint)
+        if site.name == hub and site.get("link") is not None:
+            yield site.document.problem(("link",), "the hub has a link", "take it out: links are lines to the hub")
+        if site.name == hub and (site.lacks("hosts") or site.get("hosts") == []):
+            yield site.document.problem(("hosts",), "the hub has no host", "its first host serves the whole province")
 
 
-def _networks(drafts: Sequence[Draft]) -> Iterator[Problem]:
-    known = [(network, draft) for draft in drafts if (network := draft.network()) is not None]
-    known.sort(key=lambda pair: (pair[0].network_address, pair[0].prefixlen, pair[1].code))
-    open_nets: list[tuple[IPv4Network, Draft]] = []
-    for network, draft in known:
-        # Sorted by first address: only networks that have not ended yet can overlap this one.
-        open_nets = [pair for pair in open_nets if pair[0].broadcast_address >= network.network_address]
-        for other_network, other in open_nets:
-            yield draft.document.problem(
-                ("network",),
-                f'network {network} overlaps {other_network} of "{other.code}" ({other.where("network")})',
-                "give each site its own network",
-            )
-        open_nets.append((network, draft))
+def _networks(sites: Sequence[Draft]) -> Iterator[Problem]:
+    known = [(network, site) for site in sites if (network := site.network()) is not None]
+    known.sort(key=lambda pair: (pair[0].network_address, pair[0].prefixlen, pair[1].name))
+    still_open: list[tuple[IPv4Network, Draft]] = []
+    for network, site in known:
+        # Sorted by first address: only a network that has not ended before this one begins can overlap it.
+        still_open = [pair for pair in still_open if pair[0].broadcast_address >= network.network_address]
+        for other_network, other in still_open:
+            message = f'network {network} overlaps {other_network} of "{other.name}" ({other.where("network")})'
+            yield site.document.problem(("network",), message, "give each site its own network")
+        still_open.append((network, site))
 
 
-def _addresses(drafts: Sequence[Draft]) -> Iterator[Problem]:
+def _addresses(sites: Sequence[Draft]) -> Iterator[Problem]:
     first: dict[IPv4Address, tuple[Draft, int]] = {}
-    for draft in drafts:
-        network = draft.network()
-        for host in draft.hosts():
-            address, loc = draft.address(host), ("hosts", host, "address")
+    for site in sites:
+        network = site.network()
+        for host, _ in site.items("hosts"):
+            address, loc = site.address(host), ("hosts", host, "address")
             if address is None:
                 continue
-            if address in first:
-                other, other_host = first[address]
-                yield draft.document.problem(
-                    loc,
-                    f'address {address} is already that of host "{other.get("hosts", other_host, "name")}" of '
-                    f'"{other.code}" ({other.where("hosts", other_host, "address")})',
-                    "give each host its own address",
-                )
-            else:
-                first[address] = (draft, host)
-            if network is None:
-                continue
-            if address not in network:
-                yield draft.document.problem(
-                    loc, f"address {address} is outside the site's network {network}", "correct one of the two"
-                )
-            elif network.prefixlen < 31 and address in (network.network_address, network.broadcast_address):
-                yield draft.document.problem(
-                    loc,
-                    f"address {address} is the first or last of {network}: no host can have it",
-                    "choose one between",
-                )
+            other, other_host = first.setdefault(address, (site, host))
+            if (other, other_host) != (site, host):
+                owner = f'host "{other.get("hosts", other_host, "name")}" of "{other.name}"'
+                place = other.where("hosts", other_host, "address")
+                message = f"address {address} is already that of {owner} ({place})"
+                yield site.document.problem(loc, message, "give each host its own address")
+            if network is not None:
+                yield from _inside(site, loc, address, network)
 
 
-def _names(hub: str | None, domain: str | None, drafts: Sequence[Draft]) -> Iterator[Problem]:
-    """No two hosts of one name (in their site, or as <site>-<host> in the inventory), no two sites of one domain."""
-    hosts: dict[str, tuple[Draft, int]] = {}
-    domains: dict[str, Draft] = {}
-    for draft in drafts:
-        for host in draft.hosts():
-            name = draft.get("hosts", host, "name")
-            if not isinstance(name, str):
+def _inside(site: Draft, loc: Loc, address: IPv4Address, network: IPv4Network) -> Iterator[Problem]:
+    if address not in network:
+        message = f"address {address} is outside the site's network {network}"
+        yield site.document.problem(loc, message, "correct one of the two")
+    elif network.prefixlen < 31 and address in (network.network_address, network.broadcast_address):
+        message = f"address {address} is the first or the last of {network}: no host can have it"
+        yield site.document.problem(loc, message, "choose one between")
+
+
+def _hosts(sites: Sequence[Draft]) -> Iterator[Problem]:
+    """No two hosts of one name, neither in a site nor, as <site>-<host>, in the inventory."""
+    first: dict[str, tuple[Draft, int]] = {}
+    for site in sites:
+        for host, _ in site.items("hosts"):
+            name = site.text("hosts", host, "name")
+            if name is None:
                 continue
-            full = f"{draft.code}-{name}"
-            if full in hosts:
-                other, other_host = hosts[full]
+            other, other_host = first.setdefault(f"{site.name}-{name}", (site, host))
+            if (other, other_host) != (site, host):
                 place = other.where("hosts", other_host, "name")
-                same = "two hosts of one name" if other is draft else "two hosts of one name in the inventory"
-                yield draft.document.problem(
-                    ("hosts", host, "name"), f'{same}: "{full}", also in {place}', "rename one"
-                )
-            hosts.setdefault(full, (draft, host))
-        if domain is None:
+                message = f'two hosts of one name: "{site.name}-{name}" is also in {place}'
+                yield site.document.problem(("hosts", host, "name"), message, "rename one of them")
+
+
+def _domains(hub: str | None, province: str | None, sites: Sequence[Draft]) -> Iterator[Problem]:
+    """No two sites of one domain: mail could not tell them apart."""
+    first: dict[str, Draft] = {}
+    for site in sites:
+        if ("domain",) in site.bad:
             continue
-        own = draft.get("domain") or (domain if draft.code == hub else f"{draft.code}.{domain}")
-        if own in domains:
-            other_place = domains[own].where("domain")
-            yield draft.document.problem(
-                ("domain",),
-                f'domain "{own}" is already that of "{domains[own].code}" ({other_place})',
-                "mail could not tell them apart",
-            )
-        domains.setdefault(own, draft)
+        standard = province if site.name == hub else f"{site.name}.{province}"
+        own = site.text("domain") or (standard if province else None)
+        if own is None:
+            continue
+        other = first.setdefault(own, site)
+        if other is not site:
+            message = f'domain "{own}" is already that of "{other.name}" ({other.where("domain")})'
+            yield site.document.problem(("domain",), message, "mail could not tell them apart")

@@ -50,6 +50,12 @@ def read_document(path: Path, file: str) -> tuple[Document, list[Problem]]:
     except UnicodeDecodeError as error:
         line = raw.count(b"\n", 0, error.start) + 1
         return empty, [Problem(file, line, (), "is not UTF-8 text", "save the file again with the encoding UTF-8")]
+    return parse_document(text, file)
+
+
+def parse_document(text: str, file: str) -> tuple[Document, list[Problem]]:
+    """The same for text that is at hand."""
+    empty = Document(file, {})
     yaml = YAML(typ="safe", pure=True)
     try:
         root = yaml.compose(text)

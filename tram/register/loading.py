@@ -6,13 +6,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
+from typing import TypeVar
 
-from tram.register.checks import Draft, check_together
+from tram.register.checks import check_together
 from tram.register.document import Document, read_document
+from tram.register.draft import Draft
 from tram.register.model import Board, Contact, Host, Link, Province, Site, Tier
 from tram.register.problem import Problem, RegisterInvalid
-from tram.register.shape import HostShape, LinkShape, ProvinceShape, SiteShape
+from tram.register.shape import HostShape, LinkShape, ProvinceShape, Shape, SiteShape
 from tram.register.verdict import judge
+
+S = TypeVar("S", bound=Shape)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,41 +41,51 @@ def read_files(folder: Path) -> Files:
 
     Raises: RegisterInvalid with every error of every file.
     """
-    province_file, problems = read_document(folder / "province.yml", "province.yml")
-    province, found = judge(province_file, ProvinceShape) if province_file.data else (None, [])
-    problems += found
+    province, province_draft, problems = _read(folder, "province.yml", ProvinceShape)
     drafts: list[Draft] = []
     sites: dict[str, tuple[Document, SiteShape]] = {}
-    for path in sorted((folder / "sites").glob("*.yml")):
-        site_file, unread = read_document(path, f"sites/{path.name}")
-        site, wrong = judge(site_file, SiteShape) if site_file.data else (None, [])
-        draft = Draft(site_file, frozenset(problem.loc for problem in [*unread, *wrong]), path.stem)
-        problems += [*unread, *wrong, *_file_name(draft)]
+    for path in sorted((folder / "sites").glob("*.y*ml")):
+        if path.suffix != ".yml":
+            problems.append(Problem(f"sites/{path.name}", 1, (), "is not read", f'rename it to "{path.stem}.yml"'))
+            continue
+        site, draft, found = _read(folder, f"sites/{path.name}", SiteShape)
+        problems += [*found, *_file_name(draft)]
         drafts.append(draft)
-        if site:
-            sites[site.code] = (site_file, site)
-    problems += check_together(province_file, _hub_of(province_file), _domain_of(province_file), drafts)
-    if problems or province is None:
+        if site is not None:
+            sites[site.code] = (draft.document, site)
+    problems += check_together(province_draft, drafts)
+    if province is None or problems:
         raise RegisterInvalid(problems)
     return Files(province, sites)
 
 
+def read_province(folder: Path) -> ProvinceShape:
+    """Read province.yml alone, for a register that has no sites yet.
+
+    Raises: RegisterInvalid with every error in it.
+    """
+    province, _, problems = _read(folder, "province.yml", ProvinceShape)
+    if province is None or problems:
+        raise RegisterInvalid(problems)
+    return province
+
+
+def _read(folder: Path, file: str, shape: type[S]) -> tuple[S | None, Draft, list[Problem]]:
+    """One file: its typed value when all of it is good, and in any case what is good of it."""
+    document, problems = read_document(folder / file, file)
+    value = None
+    if all(problem.loc for problem in problems):  # a problem at no key: the file could not be read at all
+        value, found = judge(document, shape)
+        problems += found
+    return value, Draft(document, frozenset(problem.loc for problem in problems), Path(file).stem), problems
+
+
 def _file_name(draft: Draft) -> list[Problem]:
-    code = draft.get("code")
-    if code is None or code == draft.code:
+    code = draft.text("code")
+    if code is None or code == draft.name:
         return []
-    message = f'code "{code}" is not the file\'s name "{draft.code}"'
+    message = f'code "{code}" is not the file\'s name "{draft.name}"'
     return [draft.document.problem(("code",), message, f'rename the file to "{code}.yml" or correct the code')]
-
-
-def _hub_of(document: Document) -> str | None:
-    hub = document.data.get("hub")
-    return hub if isinstance(hub, str) else None
-
-
-def _domain_of(document: Document) -> str | None:
-    domain = document.data.get("domain")
-    return domain if isinstance(domain, str) else None
 
 
 def _assemble(folder: Path, shape: ProvinceShape, shapes: list[SiteShape]) -> Province:

@@ -17,24 +17,28 @@ class BadValue(BadInput, ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One error: `file` as shown to the operator, `line` from 1, `loc` the keys that lead to the value."""
+    """One error: `file` as shown to the operator, `line` from 1, `loc` the keys that lead to the value.
+
+    A cell of a spreadsheet names itself in `place`, with its row as the line.
+    """
 
     file: str
     line: int
     loc: Loc
     message: str
     hint: str = ""
+    place: str = ""
 
     def __str__(self) -> str:
         hint = f" ({self.hint})" if self.hint else ""
-        return f"{self.file}:{self.line}: {self.message}{hint}"
+        return f"{self.place or f'{self.file}:{self.line}'}: {self.message}{hint}"
 
 
 class RegisterInvalid(BadInput):
     """A register with errors; `problems` holds every one of them, in order of file and line."""
 
     def __init__(self, problems: Iterable[Problem]) -> None:
-        self.problems = tuple(sorted(set(problems), key=lambda p: (p.file, p.line, p.message)))
+        self.problems = tuple(sorted(set(problems), key=lambda p: (p.file, p.line, p.place, p.message)))
         count = len(self.problems)
         title = f"Sổ đăng ký có {count} lỗi / {count} error{'s' if count > 1 else ''} in the register"
         super().__init__("\n".join([title, *(f"  {problem}" for problem in self.problems)]))

@@ -17,6 +17,7 @@ from tram.register.problem import BadValue
 # What a host can be for; each is a group in the inventory and, once it exists, a role of the same name.
 FUNCTIONS = ("hub_cache", "dns", "pki", "mail", "webmail", "documents", "antivirus")
 
+CODE_HINT = "small letters a-z, digits and single hyphens, a letter first, at most 40"
 _CODE = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 _LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 
@@ -35,11 +36,14 @@ def _text(value: str) -> str:
     return clean
 
 
+def is_code(value: str) -> bool:
+    """Whether this can be the code of a site, and so the name of its file."""
+    return len(value) <= 40 and _CODE.fullmatch(value) is not None
+
+
 def _code(value: str) -> str:
-    if not _CODE.fullmatch(value) or len(value) > 40:
-        raise BadValue(
-            f'"{value}" is not a code', hint="small letters a-z, digits and single hyphens, letter first, at most 40"
-        )
+    if not is_code(value):
+        raise BadValue(f'"{value}" is not a code', hint=CODE_HINT)
     return value
 
 

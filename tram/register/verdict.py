@@ -42,7 +42,7 @@ def judge(document: Document, shape: type[S]) -> tuple[S | None, list[Problem]]:
 
 def _problem(document: Document, shape: type[Shape], detail: ErrorDetails) -> Problem:
     loc: Loc = tuple(part for part in detail["loc"] if part != "[key]")
-    key, kind, given, context = _shown(loc), detail["type"], detail["input"], detail.get("ctx", {})
+    key, kind, given, context = shown(loc), detail["type"], detail["input"], detail.get("ctx", {})
     hint = _description(shape, loc)
     cause = context.get("error")
     if kind == "missing":
@@ -100,12 +100,12 @@ def _description(shape: type[Shape], loc: Loc) -> str:
     return ""
 
 
-def _shown(loc: Loc) -> str:
+def shown(loc: Loc) -> str:
     """The place in words; people count from 1: hosts[1].name is the first host's."""
-    shown = ""
+    words = ""
     for part in loc:
-        shown += f"[{part + 1}]" if isinstance(part, int) else f".{part}" if shown else part
-    return shown
+        words += f"[{part + 1}]" if isinstance(part, int) else f".{part}" if words else part
+    return words
 
 
 def _kind(value: Any) -> str:

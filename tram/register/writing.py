@@ -9,13 +9,14 @@ from typing import Any
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 
-from tram.register.shape import HostShape, SiteShape
+from tram.register.shape import BoardShape, ContactShape, HostShape, LinkShape, Shape, SiteShape
 
 _ON_ONE_LINE = ("board", "functions")
+_INSIDE: dict[str, type[Shape]] = {"board": BoardShape, "link": LinkShape, "contact": ContactShape, "hosts": HostShape}
 
 
 def site_text(site: Mapping[str, Any]) -> str:
-    """The YAML of a site given as plain data (as it stands in a file, so rates are text); absent values are left out."""
+    """The YAML of a site, given as it stands in a file (a rate is text); what is None is left out."""
     yaml = YAML(typ="rt", pure=True)
     yaml.indent(mapping=2, sequence=4, offset=2)
     yaml.width = 4096  # a long name stays on its line
@@ -25,18 +26,18 @@ def site_text(site: Mapping[str, Any]) -> str:
     return out.getvalue()
 
 
-def _ordered(data: Mapping[str, Any], shape: type[SiteShape] | type[HostShape]) -> CommentedMap:
-    """The keys in the order of the documentation; what the shape does not know keeps its place at the end."""
+def _ordered(data: Mapping[str, Any], shape: type[Shape]) -> CommentedMap:
+    """The keys in the order of the shape; those it does not know at the end, for the check to refuse."""
     known = [field.alias or name for name, field in shape.model_fields.items()]
     ordered = CommentedMap()
     for key in sorted(data, key=lambda key: known.index(key) if key in known else len(known)):
         value = data[key]
-        if value is None:
-            continue
-        if key == "hosts":
-            value = [_ordered(host, HostShape) for host in value]
-        elif key in _ON_ONE_LINE:
-            value = CommentedMap(value) if isinstance(value, Mapping) else CommentedSeq(value)
+        if isinstance(value, Mapping) and key in _INSIDE:
+            value = _ordered(value, _INSIDE[key])
+        elif isinstance(value, list):
+            value = CommentedSeq(_ordered(item, _INSIDE[key]) if isinstance(item, Mapping) else item for item in value)
+        if key in _ON_ONE_LINE and isinstance(value, CommentedMap | CommentedSeq):
             value.fa.set_flow_style()
-        ordered[key] = value
+        if value is not None:
+            ordered[key] = value
     return ordered
