@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from tram.core.units import format_rate, format_share, format_span
@@ -22,14 +24,26 @@ def _line(site: Site) -> dict[str, str]:
     }
 
 
+def _places(province: Province) -> dict[str, tuple[int, int]]:
+    """Where each site stands, in the picture's units; one without a place on the board goes on a ring around the hub."""
+    places = {}
+    for number, site in enumerate(province.sites):
+        angle = 2 * math.pi * number / len(province.sites)
+        ring = (50 + 40 * math.sin(angle), 50 - 35 * math.cos(angle)) if not site.is_hub else (50, 50)
+        x, y = (site.board.x, site.board.y) if site.board else ring
+        places[site.code] = (round(x * 9.6), round(y * 5.2))
+    return places
+
+
 def province_svg(province: Province, verdicts: dict[str, str] | None = None) -> str:
     """The province as an SVG document, 960 × 520. `verdicts` colours a site by its code: ok, bad or unknown."""
+    places = _places(province)
     sites = [
         {
             "code": site.code,
             "name": site.name,
-            "x": round(site.board.x * 9.6),
-            "y": round(site.board.y * 5.2),
+            "x": places[site.code][0],
+            "y": places[site.code][1],
             "hub": site.is_hub,
             "line": _line(site),
             "hosts": [
