@@ -13,6 +13,7 @@ import pytest
 from tram.core.run import run
 from tram.lab import netem
 from tram.lab.lab import Lab
+from tram.lab.process import find
 
 SITE, HOST = "huong-khe", "huong-khe-srv1"
 HUB = "trung-tam-hub1"
@@ -39,10 +40,10 @@ def ping(lab: Lab, count: int, interval: float) -> tuple[float, float]:
 
 def transfer(lab: Lab, source: str, target: str, address: str, size: int) -> float:
     """bit/s of a bulk TCP transfer between two hosts, IP and TCP headers counted."""
-    receiver = f"import socket;s=socket.create_server(('0.0.0.0',5001));c,_=s.accept()\nwhile c.recv(65536): pass"
+    receiver = "import socket;s=socket.create_server(('0.0.0.0',5001));c,_=s.accept()\nwhile c.recv(65536): pass"
     sender = (
-        f"import socket,time;s=socket.create_connection(('{address}',5001),20);b=time.monotonic();s.sendall(bytes({size}));"
-        "s.shutdown(1);s.recv(1);print(time.monotonic()-b)"
+        f"import socket,time;s=socket.create_connection(('{address}',5001),20);b=time.monotonic();"
+        f"s.sendall(bytes({size}));s.shutdown(1);s.recv(1);print(time.monotonic()-b)"
     )
     unit = f"sink{time.monotonic_ns()}"
     lab.sh(
@@ -95,8 +96,6 @@ def test_a_cut_line_carries_nothing_and_a_mended_one_does_again(line: Lab) -> No
 def test_a_line_whose_emulator_died_is_unknown_not_up(province_lab: Lab) -> None:
     if netem.available():
         pytest.skip("the kernel's netem has no process that could die")
-    from tram.lab.process import find
-
     (pid,) = find("tram.lab.wire", "--lab", province_lab.paths.name, "--site", SITE)
     run(["kill", "-STOP", str(pid)])
     try:

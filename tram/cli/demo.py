@@ -141,7 +141,6 @@ def _show(province: Province, proofs: Sequence[Proof], recap: Recap, webmail: We
             _console.print(f"  {host}: ok={counts['ok']} changed={counts['changed']} failed={counts['failures']}")
     _console.print(f"  {_('in {minutes:.1f} minutes').format(minutes=took.total_seconds() / 60)}; {PAGE}")
     if webmail:
-        _console.print(
-            f"  webmail: {webmail.url}  {_('test login')}: {webmail.user}, {_('password is in')} {webmail.password_file}"
-        )
+        _console.print(f"  webmail: {webmail.url}  {_('test login')}: {webmail.user}")
+        _console.print(f"  {_('password is in')} {webmail.password_file}")
         _console.print(f"  {_('to open it from this machine')}: {webmail.tunnel}")

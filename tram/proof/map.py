@@ -25,7 +25,7 @@ def _line(site: Site) -> dict[str, str]:
 
 
 def _places(province: Province) -> dict[str, tuple[int, int]]:
-    """Where each site stands, in the picture's units; one without a place on the board goes on a ring around the hub."""
+    """Where each site stands, in the picture's units; one without a place on the board goes on a ring."""
     places = {}
     for number, site in enumerate(province.sites):
         angle = 2 * math.pi * number / len(province.sites)
