@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from tram.register.model import Host, Province, Site
+from tram.register.model import Host, Link, Province, Site
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,9 +78,19 @@ def _row(site: Site) -> dict[str, Any]:
     }
 
 
+def link_row(link: Link) -> dict[str, Any]:
+    """A link with its units in the names."""
+    return {
+        "class": link.link_class,
+        "down_bps": link.down_bps,
+        "up_bps": link.up_bps,
+        "rtt_ms": link.rtt / timedelta(milliseconds=1),
+        "loss_percent": round(link.loss * 100, 9),
+    }
+
+
 def _own(site: Site, host: Host) -> dict[str, Any]:
     """What is this host's alone."""
-    link = site.link
     return {
         "tram_site": site.code,
         "tram_site_name": site.name,
@@ -94,13 +104,5 @@ def _own(site: Site, host: Host) -> dict[str, Any]:
         "tram_year": host.year,
         "tram_suite": host.suite,
         "tram_functions": list(host.functions),
-        "tram_link": {
-            "class": link.link_class,
-            "down_bps": link.down_bps,
-            "up_bps": link.up_bps,
-            "rtt_ms": link.rtt / timedelta(milliseconds=1),
-            "loss_percent": round(link.loss * 100, 9),
-        }
-        if link
-        else None,
+        "tram_link": link_row(site.link) if site.link else None,
     }

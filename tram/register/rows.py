@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 from tram.register.columns import COLUMNS, Column, column_of, normal, read_cell
 from tram.register.grid import Sheet
 from tram.register.problem import Loc, Problem
-from tram.register.shape import is_code
+from tram.register.shape import CODE_HINT, is_code
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,10 +105,9 @@ def _columns(sheet: Sheet, heard: Heard) -> dict[int, Column]:
     for column in COLUMNS:
         if column.required and column.exported and column.loc not in present:
             message = f'the column "{column.vi}" ({column.en}) is missing'
-            near = did_you_mean(
-                column.vi, [heading for heading in sheet.headings if heading and not column_of(heading)]
-            )
-            hint = near.replace("did you mean", "is it") if near.startswith("did") else "add it to the first row"
+            unknown = [heading for heading in sheet.headings if heading and not column_of(heading)]
+            near = difflib.get_close_matches(column.vi, unknown, n=1)
+            hint = f'is it "{near[0]}"? write "{column.vi}"' if near else "add it to the first row"
             heard.problems.append(sheet.problem(1, None, message, hint))
     return known
 
@@ -127,9 +127,7 @@ def _row(sheet: Sheet, number: int, known: dict[int, Column], words: Words, hear
         return
     if not isinstance(code, str) or not is_code(code):
         message = "the code is missing" if code is None else f'"{code}" is not a code'
-        heard.problems.append(
-            at.problem(message, "small letters a-z, digits and single hyphens, letter first, at most 40")
-        )
+        heard.problems.append(at.problem(message, CODE_HINT))
         return
     said = heard.sites.setdefault(code, Said({}, {}, set(), at))
     said.columns.update(known.values())
