@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
-from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.error import MarkedYAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+from ruamel.yaml.reader import ReaderError
 
 from tram.register.problem import Loc, Problem
 
@@ -65,10 +66,13 @@ def parse_document(text: str, file: str) -> tuple[Document, list[Problem]]:
         return empty, [
             Problem(file, mark.line + 1 if mark else 1, (), f"is not YAML: {what}", "check indent and quotes")
         ]
-    except YAMLError as error:
-        return empty, [Problem(file, 1, (), f"is not YAML: {str(error).splitlines()[0]}", "remove control characters")]
+    except RecursionError:
+        return empty, [Problem(file, 1, (), "is nested too deeply", "a register needs four levels")]
+    except ReaderError as error:
+        line, sign = text.count("\n", 0, error.position) + 1, error.character
+        return empty, [Problem(file, line, (), f"has a control character, number {sign}", "remove it")]
     if not isinstance(root, MappingNode):
-        return empty, [Problem(file, 1, (), "must be a list of `key: value` lines", "see docs/contracts/register.md")]
+        return empty, [Problem(file, 1, (), "must have `key: value` lines", "see docs/contracts/register.md")]
     builder = _Builder(file, yaml)
     data = builder.build(root, ())
     return Document(file, data, builder.lines), builder.problems
@@ -87,7 +91,10 @@ class _Builder:
     def build(self, node: Node, loc: Loc) -> Any:
         self.lines.setdefault(loc, node.start_mark.line + 1)
         if id(node) in self._seen:
-            self._report(node, loc, "an alias (*name) is not allowed here", "write the value out")
+            line = self.lines[loc]  # of the alias; the node itself stands where it was first written
+            self.problems.append(
+                Problem(self.file, line, loc, "an alias (*name) is not allowed", "write the value out")
+            )
             return None
         self._seen.add(id(node))
         if str(node.tag) not in _PLAIN_TAGS:
@@ -109,7 +116,7 @@ class _Builder:
         for key_node, value_node in node.value:
             key = key_node.value if isinstance(key_node, ScalarNode) else None
             if not isinstance(key, str):
-                self._report(key_node, loc, "a key must be one word", "write `key: value`")
+                self._report(key_node, (*loc, "?"), "a key must be one word", "write `key: value`")
             elif key in data:
                 first = self.lines[(*loc, key)]
                 self._report(

@@ -76,7 +76,8 @@ def _read(folder: Path, file: str, shape: type[S]) -> tuple[S | None, Draft, lis
     value = None
     if all(problem.loc for problem in problems):  # a problem at no key: the file could not be read at all
         value, found = judge(document, shape)
-        problems += found
+        reported = {problem.loc for problem in problems}
+        problems += [problem for problem in found if problem.loc not in reported]
     return value, Draft(document, frozenset(problem.loc for problem in problems), Path(file).stem), problems
 
 

@@ -30,7 +30,7 @@ class Problem:
     place: str = ""
 
     def __str__(self) -> str:
-        hint = f" ({self.hint})" if self.hint else ""
+        hint = f"; {self.hint}" if self.hint else ""
         return f"{self.place or f'{self.file}:{self.line}'}: {self.message}{hint}"
 
 

@@ -27,6 +27,17 @@ def _from_text(parse: Callable[[str], Any]) -> BeforeValidator:
     return BeforeValidator(lambda value: parse(value) if isinstance(value, str) else value)
 
 
+def _from_unit(parse: Callable[[str], Any], example: str) -> BeforeValidator:
+    """Parse a quantity; a bare number is refused, because nobody can say of what."""
+
+    def read(value: Any) -> Any:
+        if not isinstance(value, str):
+            raise BadValue(f"{'nothing' if value is None else value} is not text", hint=f'write it as "{example}"')
+        return parse(value)
+
+    return BeforeValidator(read)
+
+
 def _text(value: str) -> str:
     clean = " ".join(unicodedata.normalize("NFC", value).split())  # a Mac writes NFD: equal to the eye, not to `==`
     if not clean:
@@ -89,9 +100,9 @@ Word = Annotated[str, _from_text(_word)]
 Domain = Annotated[str, _from_text(_domain)]
 Network = Annotated[IPv4Network, _from_text(_network)]
 Address = Annotated[IPv4Address, _from_text(_address)]
-Rate = Annotated[int, _from_text(parse_rate)]
-Span = Annotated[timedelta, _from_text(parse_span)]
-Share = Annotated[float, _from_text(parse_share)]
+Rate = Annotated[int, _from_unit(parse_rate, "4 Mbit/s")]
+Span = Annotated[timedelta, _from_unit(parse_span, "60 ms")]
+Share = Annotated[float, _from_unit(parse_share, "0.5 %")]
 
 
 class Shape(BaseModel):

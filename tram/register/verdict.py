@@ -20,8 +20,6 @@ _WANTED = {
     "string_type": "text",
     "int_type": "a whole number",
     "int_from_float": "a whole number",
-    "float_type": 'text such as "0.5 %"',
-    "time_delta_type": 'text such as "60 ms"',
     "bool_type": "true or false",
     "list_type": "a list",
     "dict_type": "`key: value` lines",
@@ -50,7 +48,8 @@ def _problem(document: Document, shape: type[Shape], detail: ErrorDetails) -> Pr
     elif kind == "extra_forbidden":
         message, hint = f'unknown key "{key}"', did_you_mean(str(loc[-1]), [*_fields(shape, loc[:-1])])
     elif isinstance(cause, BadInput):
-        message, hint = f'"{key}": {cause.message}', cause.hint
+        colon = ":" if cause.message.startswith('"') else ""
+        message, hint = f'"{key}"{colon} {cause.message}', cause.hint
     elif kind == "literal_error":
         known = [word.strip("'") for word in str(context["expected"]).replace(" or ", ", ").split(", ")]
         message, hint = f'"{key}": "{given}" is not known', did_you_mean(str(given), known)
@@ -61,9 +60,7 @@ def _problem(document: Document, shape: type[Shape], detail: ErrorDetails) -> Pr
     elif kind == "too_short":
         message = f'"{key}" is empty'
     elif kind in _WANTED:
-        # A rate is an int inside, but text in the file.
-        wanted = "text" if kind == "int_type" and "bit/s" in hint else _WANTED[kind]
-        message = f'"{key}" must be {wanted}, not {_kind(given)}'
+        message = f'"{key}" must be {_WANTED[kind]}, not {_kind(given)}'
     else:
         message = f'"{key}": {detail["msg"]}'
     return document.problem(loc, message, hint)
