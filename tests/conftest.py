@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from tram.act.bootstrap import Entry, bootstrap
+from tram.act.key import make_key
+from tram.act.outcome import Outcome
+from tram.act.target import targets
 from tram.lab.lab import Lab, down, up
+from tram.push.playbook import Recap, run_playbook
 
 REPO = Path(__file__).parent.parent
 LAB = REPO / "inventories/lab"
@@ -36,3 +42,53 @@ def province_lab() -> Iterator[Lab]:
         yield up(LAB, name, print)
     finally:
         down(name)
+
+
+@pytest.fixture(scope="session")
+def managed(province_lab: Lab) -> Lab:
+    """The lab with every host taken over by the centre."""
+    province = province_lab.province
+    key = make_key(province.secrets_dir, f"tram@{province.code}")
+    results = bootstrap(targets(province, [], every=True), Entry(agent=False), key)
+    assert [result for result in results if result.outcome is not Outcome.DONE] == []
+    return province_lab
+
+
+@dataclass(frozen=True, slots=True)
+class SiteRuns:
+    """playbooks/site.yml run four times on one lab, from bare hosts on, and what the dry run on bare hosts touched."""
+
+    dry_on_bare: Recap
+    touched_by_dry: list[str]
+    first: Recap
+    second: Recap
+    dry_on_configured: Recap
+
+
+@pytest.fixture(scope="session")
+def site_runs(managed: Lab) -> SiteRuns:
+    """Every role on every host, the way `ansible-playbook` runs them, without `tram`."""
+    site = REPO / "playbooks/site.yml"
+    before = _fingerprints(managed)
+    dry = run_playbook(site, LAB, extra=["--check"])
+    after = _fingerprints(managed)
+    return SiteRuns(
+        dry_on_bare=dry,
+        touched_by_dry=[host for host in before if before[host] != after[host]],
+        first=run_playbook(site, LAB),
+        second=run_playbook(site, LAB),
+        dry_on_configured=run_playbook(site, LAB, extra=["--check"]),
+    )
+
+
+@pytest.fixture(scope="session")
+def converged(managed: Lab, site_runs: SiteRuns) -> Lab:
+    """The lab with every role applied."""
+    assert site_runs.first.failures() == []
+    return managed
+
+
+def _fingerprints(lab: Lab) -> dict[str, str]:
+    """What a run may change on each host: files of /etc, packages, units."""
+    look = "find /etc -type f -exec sha256sum {} + | sort; dpkg -l; systemctl list-unit-files --no-pager"
+    return {host: lab.sh(host, ["sh", "-c", look]).stdout for host in lab.machines}
