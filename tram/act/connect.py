@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import logging
 import socket
-import subprocess
-import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -14,10 +12,14 @@ import paramiko
 
 from tram.act.outcome import IdentityChanged, IdentityUnknown, LoginRefused, NotReached
 from tram.act.pins import Pins
+from tram.act.proxy import ProxyLine
 from tram.act.target import Target
 
 ANSWER = timedelta(seconds=15)
 """How long a host may take to accept a connection and to say hello: ten round trips of the worst line we know."""
+
+KEEPALIVE = timedelta(seconds=15)
+"""How often we say something on a silent line, so that one that is dead is noticed."""
 
 # In the order of OpenSSH's own preference, so that both pin the same key of a host. Source: ssh_config(5).
 KEY_TYPES = {
@@ -127,24 +129,17 @@ def _greet(target: Target, kinds: Sequence[str]) -> paramiko.Transport | None:
     except (paramiko.SSHException, EOFError, OSError) as error:
         transport.close()
         raise _silent(target, "nothing that speaks ssh answers there") from error
-    transport.set_keepalive(15)
+    transport.set_keepalive(round(KEEPALIVE.total_seconds()))
     return transport
 
 
 def _dial(target: Target) -> socket.socket:
-    if not target.proxy:
-        try:
-            return socket.create_connection((target.address, target.port), timeout=ANSWER.total_seconds())
-        except OSError as error:
-            raise _silent(target, error.strerror or str(error)) from error
-    # A socket pair rather than paramiko's own ProxyCommand, which spins when the command ends before ssh does.
-    ours, theirs = socket.socketpair()
-    with theirs:
-        words = ["sh", "-c", f"exec {target.proxy}"]
-        process = subprocess.Popen(words, stdin=theirs.fileno(), stdout=theirs.fileno(), stderr=subprocess.DEVNULL)
-    # It ends by itself when our end is closed; somebody must take note, or a zombie stays.
-    threading.Thread(target=process.wait, daemon=True).start()
-    return ours
+    if target.proxy:
+        return ProxyLine(target.proxy)
+    try:
+        return socket.create_connection((target.address, target.port), timeout=ANSWER.total_seconds())
+    except OSError as error:
+        raise _silent(target, error.strerror or str(error)) from error
 
 
 def _silent(target: Target, why: str) -> NotReached:

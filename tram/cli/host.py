@@ -35,11 +35,11 @@ from tram.register import load
 app = typer.Typer(no_args_is_help=True, help=_("Take over bare hosts."))
 
 STEPS = {
-    "identity": _("host key pinned"),
-    "packages": _("packages installed"),
-    "account": _("operator account made"),
-    "sudo": _("sudo granted"),
-    "key": _("centre's key put in"),
+    "identity": _("pin host key"),
+    "packages": _("install packages"),
+    "account": _("make operator account"),
+    "sudo": _("grant sudo"),
+    "key": _("put in centre's key"),
 }
 REASONS = {
     NotReached: _("no answer: the line may be down"),
@@ -53,8 +53,9 @@ OUTCOMES = {
     Outcome.FAILED: ("red", both("failed")),
     Outcome.NOT_REACHED: ("yellow", both("not reached")),
 }
-EXAMPLES = """\
-Examples:
+EXAMPLES = (
+    _("Examples:")
+    + """
 
   tram host bootstrap trung-tam-hub1 --inventory inventories/lab
 
@@ -62,7 +63,9 @@ Examples:
 
   tram host bootstrap huong-khe-srv1 -i inventories/ha-tinh --ask-password --fingerprint SHA256:…
 
-Ends with 0 when every host is done, 1 when one failed or was not reached, 2 for wrong input."""
+"""
+    + _("Ends with 0 when every host is done, 1 when one failed or was not reached, 2 for wrong input.")
+)
 
 
 @app.callback()

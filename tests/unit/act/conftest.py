@@ -31,7 +31,7 @@ def new_key(folder: Path, name: str = "host_key") -> paramiko.PKey:
 
 
 class SimulatedHost:
-    """sshd with root's password, and an operator once operator.sh was sent in. `commands`: what it was told to run."""
+    """sshd with root's password, and an operator once operator.sh came; `commands` is what it was told to run."""
 
     def __init__(self, *keys: paramiko.PKey, password: str = "root's own") -> None:
         self.keys = keys
