@@ -7,7 +7,7 @@ import sys
 import typer
 from rich.console import Console
 
-from tram.cli import host, lab
+from tram.cli import host, lab, sites
 from tram.cli.demo import demo
 from tram.core.errors import TramError
 
@@ -20,6 +20,7 @@ app = typer.Typer(
 )
 app.command()(demo)
 app.add_typer(lab.app, name="lab")
+app.add_typer(sites.app, name="sites")
 app.add_typer(host.app, name="host")
 
 
