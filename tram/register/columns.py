@@ -7,12 +7,15 @@ import unicodedata
 from dataclasses import dataclass
 from typing import Any, Literal
 
-Kind = Literal["text", "phone", "number", "gigabytes", "flag", "list"]
+Kind = Literal["text", "raw", "number", "gigabytes", "flag", "list"]
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One column: where its value stands in a site file, its headings, and how a cell is to be read."""
+    """One column: where its value stands in a site file, its headings, and how a cell is to be read.
+
+    A number in a `text` column becomes text; in a `raw` one it stays what it is, to be refused.
+    """
 
     loc: tuple[str, ...]
     vi: str
@@ -45,7 +48,7 @@ COLUMNS = (
     Column(("link", "rtt"), "Độ trễ", "RTT", ("Latency",)),
     Column(("link", "loss"), "Mất gói", "Loss", ("Packet loss",)),
     Column(("contact", "post"), "Đầu mối", "Contact", ("Chức danh liên hệ", "Post")),
-    Column(("contact", "phone"), "Điện thoại", "Phone", ("Số điện thoại", "Telephone"), kind="phone"),
+    Column(("contact", "phone"), "Điện thoại", "Phone", ("Số điện thoại", "Telephone"), kind="raw"),
     Column(("pilot",), "Thí điểm", "Pilot", kind="flag"),
     Column(("hosts", "name"), "Tên máy chủ", "Host name", ("Máy chủ", "Host", "Server"), required=True),
     Column(("hosts", "address"), "Địa chỉ IP", "IP address", ("IP", "Address"), required=True),
@@ -79,7 +82,7 @@ def read_cell(value: Any, kind: Kind) -> Any:
         value = " ".join(unicodedata.normalize("NFC", value).split())
     if value is None or value == "":
         return None
-    readers = {"text": _text, "phone": lambda cell: cell, "number": _number, "gigabytes": _megabytes}
+    readers = {"text": _text, "raw": lambda cell: cell, "number": _number, "gigabytes": _megabytes}
     return (readers | {"flag": _flag, "list": _list})[kind](value)
 
 

@@ -41,7 +41,7 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Sheet:
-    """One sheet: `headings` of its first row, `rows` below it by their number; a row is as long as the headings.
+    """One sheet: `headings` of its first row, `rows` below it by their number; a row is at least as long.
 
     `bad` are the cells already reported; whoever finds them empty or wrong later keeps quiet.
     """
@@ -100,16 +100,11 @@ def _sheet(file: str, table: Table) -> tuple[Sheet, list[Problem]]:
     if not any(headings):
         problems.append(sheet.problem(1, None, "the row is empty", "the first row holds the headings"))
     for number, row in enumerate(table.rows[1:], start=2):
-        if all(_empty(cell) for cell in row):
+        if all(is_empty(cell) for cell in row):
             if not any(bad_row == number for bad_row, _ in sheet.bad):
                 problems.append(sheet.problem(number, None, "the row is empty", "delete it"))
             continue
-        for column, cell in enumerate(row):
-            if not _empty(cell) and not (column < len(headings) and headings[column]):
-                problems.append(
-                    sheet.problem(number, column, "a value in a column without a heading", "name the column")
-                )
-        sheet.rows[number] = tuple((*row, *[None] * len(headings))[: len(headings)])
+        sheet.rows[number] = (*row, *[None] * (len(headings) - len(row)))
     return sheet, problems
 
 
@@ -176,10 +171,10 @@ def _csv(path: Path) -> Table:
 
 def _trimmed(table: list[list[Any]]) -> list[list[Any]]:
     """Without the empty rows at the end, which spreadsheet programs keep for their formatting."""
-    while table and all(_empty(cell) for cell in table[-1]):
+    while table and all(is_empty(cell) for cell in table[-1]):
         table.pop()
     return table
 
 
-def _empty(cell: Any) -> bool:
+def is_empty(cell: Any) -> bool:
     return cell is None or (isinstance(cell, str) and not cell.strip())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import tempfile
 from collections.abc import Mapping
@@ -13,11 +14,13 @@ from tram.register.columns import COLUMNS, normal
 from tram.register.document import parse_document, read_document
 from tram.register.grid import read_sheets
 from tram.register.loading import Files, read_files, read_province
-from tram.register.problem import Problem, RegisterInvalid
+from tram.register.problem import Loc, Problem, RegisterInvalid
 from tram.register.rows import Heard, Said, Words, hear
 from tram.register.shape import SiteShape
 from tram.register.verdict import judge, shown
 from tram.register.writing import site_text
+
+_SITE_LINE = re.compile(r"(?P<file>sites/(?P<code>[a-z0-9-]+)\.yml):(?P<line>\d+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +118,8 @@ def _try(folder: Path, after: Path, heard: Heard, problems: list[Problem]) -> Fi
     try:
         files = read_files(after)
     except RegisterInvalid as error:
-        found = [_at_cell(problem, heard) for problem in error.problems]
+        lines = {f"sites/{code}.yml": _locs(after / "sites" / f"{code}.yml") for code in heard.sites}
+        found = [_at_cell(problem, heard, lines) for problem in error.problems]
         raise RegisterInvalid([*problems, *(problem for problem in found if problem)]) from None
     if problems:
         raise RegisterInvalid(problems)
@@ -131,10 +135,15 @@ def _same(path: Path, text: str) -> bool:
     return old is not None and old == new
 
 
-def _at_cell(problem: Problem, heard: Heard) -> Problem | None:
+def _locs(path: Path) -> dict[int, Loc]:
+    """What stands in each line of a site file."""
+    document, _ = read_document(path, path.name)
+    return {line: loc for loc, line in document.lines.items()}
+
+
+def _at_cell(problem: Problem, heard: Heard, lines: Mapping[str, Mapping[int, Loc]]) -> Problem | None:
     """A problem of a site file at the cell that caused it; None when that cell, or its lacking column, is reported."""
-    folder, _, name = problem.file.rpartition("/")
-    said = heard.sites.get(name.removesuffix(".yml")) if folder == "sites" else None
+    said = heard.sites.get(Path(problem.file).stem) if problem.file in lines else None
     if said is None:
         return problem
     keys = tuple(part for part in problem.loc if isinstance(part, str))
@@ -144,7 +153,16 @@ def _at_cell(problem: Problem, heard: Heard) -> Problem | None:
     cell = said.cell(problem.loc)
     if cell.bad or any(near.bad for loc, near in said.cells.items() if loc[: len(problem.loc)] == problem.loc):
         return None
-    return cell.problem(problem.message.replace(f'"{shown(problem.loc)}"', f'"{cell.heading}"'), problem.hint)
+    message = problem.message.removeprefix(f'"{shown(problem.loc)}"').removeprefix(":").lstrip()
+
+    def place(found: re.Match[str]) -> str:
+        """The cell instead of the line of a file that is not there yet."""
+        other = heard.sites.get(found["code"])
+        return other.cell(lines[found["file"]][int(found["line"])]).place if other else found[0]
+
+    return cell.problem(
+        re.sub(r"(?P<file>sites/(?P<code>[a-z0-9-]+)\.yml):(?P<line>\d+)", place, message), problem.hint
+    )
 
 
 def _change(folder: Path, after: Path, files: Files, code: str, before: Mapping[str, Any] | None) -> Change:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tram.register.columns import COLUMNS, Column, column_of, normal, read_cell
-from tram.register.grid import Sheet
+from tram.register.grid import Sheet, is_empty
 from tram.register.problem import Loc, Problem
 from tram.register.shape import CODE_HINT, is_code
 
@@ -27,8 +27,9 @@ class Cell:
         return (self.row, self.column) in self.sheet.bad
 
     @property
-    def heading(self) -> str:
-        return self.sheet.headings[self.column]
+    def place(self) -> str:
+        """Where it is, for people."""
+        return self.sheet.place(self.row, self.column)
 
     def problem(self, message: str, hint: str = "") -> Problem:
         return self.sheet.problem(self.row, self.column, message, hint)
@@ -101,6 +102,10 @@ def _columns(sheet: Sheet, heard: Heard) -> dict[int, Column]:
             heard.problems.append(sheet.problem(1, position, message, "keep one of them"))
         else:
             known[position] = column
+    if not known:
+        hint = f'the first row holds them ("{COLUMNS[0].vi}", "{COLUMNS[1].vi}", …): delete what is above'
+        heard.problems.append(sheet.problem(1, None, "no heading that we know", hint))
+        return known
     present = {column.loc for column in known.values()}
     for column in COLUMNS:
         if column.required and column.exported and column.loc not in present:
@@ -109,6 +114,11 @@ def _columns(sheet: Sheet, heard: Heard) -> dict[int, Column]:
             near = difflib.get_close_matches(column.vi, unknown, n=1)
             hint = f'is it "{near[0]}"? write "{column.vi}"' if near else "add it to the first row"
             heard.problems.append(sheet.problem(1, None, message, hint))
+    for number, row in sheet.rows.items():
+        for position, cell in enumerate(row):
+            if not is_empty(cell) and "".join(sheet.headings[position : position + 1]) == "":
+                message = "a value in a column without a heading"
+                heard.problems.append(sheet.problem(number, position, message, "name the column"))
     return known
 
 
@@ -137,9 +147,6 @@ def _row(sheet: Sheet, number: int, known: dict[int, Column], words: Words, hear
     for position, column in known.items():
         cell = Cell(sheet, number, position)
         value = words.code(column, read_cell(sheet.rows[number][position], column.kind))
-        if column.kind == "phone" and isinstance(value, int | float):
-            heard.problems.append(cell.problem("the cell is a number: a leading 0 is lost", "format it as text"))
-            value = None
         if column.of_host:
             cells[("hosts", index, *column.loc[1:])] = cell
             host |= {} if value is None else {column.loc[1]: value}

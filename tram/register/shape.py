@@ -156,7 +156,7 @@ class BoardShape(Shape):
 
 class ContactShape(Shape):
     post: Text = Field(description="a post, never a person: Văn thư, Chuyên trách CNTT")
-    phone: Text = Field(description='in quotes, because a number would lose its leading 0: "0239 000 0001"')
+    phone: Text = Field(description='as text, "0239 000 0001": a number would lose its leading 0')
 
 
 class HostShape(Shape):
@@ -167,7 +167,7 @@ class HostShape(Shape):
     ram_mb: int = Field(ge=128, le=4_194_304, description="memory in MB")
     cores: int = Field(ge=1, le=1024, description="processor cores")
     suite: Literal["bookworm", "trixie"] = Field(default="bookworm", description="Debian release: bookworm or trixie")
-    functions: list[Word] = Field(description=f"what it is for: {', '.join(FUNCTIONS)}")
+    functions: list[Word] = Field(default_factory=list, description=f"what it is for: {', '.join(FUNCTIONS)}")
 
 
 class SiteShape(Shape):

@@ -16,7 +16,7 @@ _INSIDE: dict[str, type[Shape]] = {"board": BoardShape, "link": LinkShape, "cont
 
 
 def site_text(site: Mapping[str, Any]) -> str:
-    """The YAML of a site, given as it stands in a file (a rate is text); what is None is left out."""
+    """The YAML of a site, given as it stands in a file (a rate is text); what is None or empty is left out."""
     yaml = YAML(typ="rt", pure=True)
     yaml.indent(mapping=2, sequence=4, offset=2)
     yaml.width = 4096  # a long name stays on its line
@@ -38,6 +38,6 @@ def _ordered(data: Mapping[str, Any], shape: type[Shape]) -> CommentedMap:
             value = CommentedSeq(_ordered(item, _INSIDE[key]) if isinstance(item, Mapping) else item for item in value)
         if key in _ON_ONE_LINE and isinstance(value, CommentedMap | CommentedSeq):
             value.fa.set_flow_style()
-        if value is not None:
+        if value not in (None, []):
             ordered[key] = value
     return ordered
