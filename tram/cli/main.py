@@ -6,6 +6,7 @@ import sys
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 from tram.cli import host, lab, sites
 from tram.cli.demo import demo
@@ -30,9 +31,9 @@ def main() -> None:
         app()
     except TramError as error:
         console = Console(stderr=True, highlight=False, soft_wrap=True)
-        console.print(f"[bold red]error:[/] {error.message}", markup=True)
+        console.print(f"[bold red]error:[/] {escape(error.message)}")
         if error.hint:
-            console.print(f"[bold]hint:[/]  {error.hint}")
+            console.print(f"[bold]hint:[/]  {escape(error.hint)}")
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         sys.exit(130)
