@@ -1,0 +1,1 @@
+"""Carrying orders out and reports back over links that fail: ssh, or a stick."""

@@ -1,0 +1,1 @@
+"""What happened, by run, host and number; each event once."""

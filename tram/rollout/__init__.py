@@ -1,0 +1,1 @@
+"""Waves over the province: order, forecast, gates."""
