@@ -16,6 +16,8 @@ from tram.act.target import targets
 from tram.lab.lab import Lab, down, up
 from tram.push.playbook import Recap, run_playbook
 
+from .watch import ArgvWatch
+
 REPO = Path(__file__).parent.parent
 LAB = REPO / "inventories/lab"
 
@@ -56,26 +58,34 @@ def managed(province_lab: Lab) -> Lab:
 
 @dataclass(frozen=True, slots=True)
 class SiteRuns:
-    """playbooks/site.yml run four times on one lab, from bare hosts on, and what the dry run on bare hosts touched."""
+    """playbooks/site.yml run four times on one lab, from bare hosts on; what the dry run on bare hosts touched; what
+    could be read while the first run made and used every secret: its log (as of -v) and all command lines."""
 
     dry_on_bare: Recap
     touched_by_dry: list[str]
     first: Recap
+    first_log: str
+    first_argv: set[bytes]
     second: Recap
     dry_on_configured: Recap
 
 
 @pytest.fixture(scope="session")
-def site_runs(managed: Lab) -> SiteRuns:
+def site_runs(managed: Lab, tmp_path_factory: pytest.TempPathFactory) -> SiteRuns:
     """Every role on every host, the way `ansible-playbook` runs them, without `tram`."""
     site = REPO / "playbooks/site.yml"
     before = _fingerprints(managed)
     dry = run_playbook(site, LAB, extra=["--check"])
     after = _fingerprints(managed)
+    log = tmp_path_factory.mktemp("log") / "ansible.log"
+    with ArgvWatch() as watch:
+        first = run_playbook(site, LAB, extra=["-v"], env={"ANSIBLE_LOG_PATH": str(log)})
     return SiteRuns(
         dry_on_bare=dry,
         touched_by_dry=[host for host in before if before[host] != after[host]],
-        first=run_playbook(site, LAB),
+        first=first,
+        first_log=log.read_text(),
+        first_argv=watch.seen,
         second=run_playbook(site, LAB),
         dry_on_configured=run_playbook(site, LAB, extra=["--check"]),
     )
