@@ -143,10 +143,10 @@ class LinkShape(Shape):
     link_class: Code = Field(alias="class", description="a link class of province.yml")
     provider: Text | None = Field(default=None, description="instead of the class's")
     kind: Text | None = Field(default=None, description="instead of the class's")
-    down: Rate | None = Field(default=None, description="instead of the class's")
-    up: Rate | None = Field(default=None, description="instead of the class's")
-    rtt: Span | None = Field(default=None, description="instead of the class's")
-    loss: Share | None = Field(default=None, description="instead of the class's")
+    down: Rate | None = Field(default=None, description="instead of the class's, e.g. 4 Mbit/s")
+    up: Rate | None = Field(default=None, description="instead of the class's, e.g. 512 kbit/s")
+    rtt: Span | None = Field(default=None, description="instead of the class's, e.g. 60 ms")
+    loss: Share | None = Field(default=None, description="instead of the class's, e.g. 0.5 %")
 
 
 class BoardShape(Shape):
@@ -173,13 +173,13 @@ class HostShape(Shape):
 class SiteShape(Shape):
     """sites/<code>.yml"""
 
-    code: Code = Field(description="short name of the site; the file is called <code>.yml")
+    code: Code = Field(description="short name of the site; the file is called `<code>.yml`")
     name: Text = Field(description="name in Vietnamese")
     tier: Word = Field(description="a tier of province.yml")
     parent: Code | None = Field(default=None, description="code of the site above; every site but the hub has one")
     board: BoardShape | None = Field(default=None, description="place on the board; without it, the board finds one")
     network: Network = Field(description="the site's own network, e.g. 192.0.2.0/24")
-    domain: Domain | None = Field(default=None, description="mail and DNS domain; default <code>.<province's domain>")
+    domain: Domain | None = Field(default=None, description="mail and DNS domain; default `<code>.<province's domain>`")
     link: LinkShape | None = Field(default=None, description="line to the hub; every site but the hub has one")
     contact: ContactShape | None = Field(default=None, description="whom to call")
     pilot: bool = Field(default=False, description="true: changes come here first")
