@@ -26,8 +26,8 @@ class BadEvent(BadInput):
 class Event:
     """One thing that happened in a run on a host. `seq` counts from 1 within (run, host), without gaps.
 
-    `body` is what its kind carries, beside the envelope (`docs/contracts/event.md`); `at` is RFC 3339 UTC by the host's clock,
-    which may be wrong by years: order events by `seq`, never by `at`.
+    `body` is what its kind carries, beside the envelope (`docs/contracts/event.md`); `at` is RFC 3339 UTC by the
+    host's clock, which may be wrong by years: order events by `seq`, never by `at`.
     """
 
     run: str
@@ -53,7 +53,7 @@ class Event:
         if document["kind"] not in KINDS:
             raise BadEvent(f'unknown kind of event "{document["kind"]}"')
         body = {key: value for key, value in document.items() if key not in _ENVELOPE}
-        return cls(*(document[name] for name in _ENVELOPE), body)
+        return cls(document["run"], document["host"], document["seq"], document["at"], document["kind"], body)
 
     @classmethod
     def parse(cls, line: str | bytes) -> Event:
@@ -84,7 +84,7 @@ def now() -> str:
 
 
 def append(path: Path, run: str, host: str, kind: str, body: Mapping[str, Any]) -> Event:
-    """Write the next event of a run to its file, on the disk when this returns. One writer at a time is the caller's care.
+    """Write the next event of a run to its file; it is on the disk when this returns. One writer at a time, please.
 
     A last line that a power cut tore is cut off first: it was never acknowledged as written, so nothing is lost.
     """

@@ -1,4 +1,4 @@
-"""The wire of an exchange: length-prefixed messages, each a canonical JSON object, with raw data after those that announce it."""
+"""The wire of an exchange: length-prefixed JSON messages, and raw data after those that announce it."""
 
 from __future__ import annotations
 
