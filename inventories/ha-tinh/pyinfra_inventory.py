@@ -1,4 +1,7 @@
-"""Door for pyinfra: `pyinfra inventories/ha-tinh/pyinfra_inventory.py fact server.Os` sees the site register's groups."""
+"""Door for pyinfra: the site register beside this file, as groups.
+
+`pyinfra inventories/ha-tinh/pyinfra_inventory.py fact server.Os` asks every host of the province.
+"""
 
 from pathlib import Path
 

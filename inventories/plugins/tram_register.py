@@ -36,7 +36,7 @@ class InventoryModule(BaseInventoryPlugin):  # type: ignore[misc]
         try:  # inside, so that a wrong Python gets a sentence and not a traceback of Ansible's plugin loader
             from tram.core.errors import TramError  # noqa: PLC0415
             from tram.register import load  # noqa: PLC0415
-            from tram.register.ansible import hosts  # noqa: PLC0415
+            from tram.register.ansible import everywhere, hosts  # noqa: PLC0415
             from tram.register.inventory import all_groups  # noqa: PLC0415
         except ImportError as error:
             raise AnsibleParserError(f"{error}; run the ansible of this repository's .venv") from error
@@ -46,6 +46,8 @@ class InventoryModule(BaseInventoryPlugin):  # type: ignore[misc]
             raise AnsibleParserError(error.message) from error
         for group in all_groups(province):
             inventory.add_group(group)
+        for key, value in everywhere(province).items():
+            inventory.set_variable("all", key, value)
         for name, groups, variables in hosts(province):
             inventory.add_host(name)
             for group in groups:

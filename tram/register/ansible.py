@@ -6,18 +6,23 @@ from collections.abc import Iterator
 from typing import Any
 
 from tram.register.connection import Connection, connection
-from tram.register.inventory import entries
+from tram.register.inventory import entries, shared
 from tram.register.model import Province
 
 
 def hosts(province: Province) -> Iterator[tuple[str, tuple[str, ...], dict[str, Any]]]:
-    """Every host: its name, its groups and its variables."""
+    """Every host: its name, its groups and the variables of its own."""
+    for entry in entries(province):
+        yield entry.name, entry.groups, {"ansible_host": entry.address, **entry.variables}
+
+
+def everywhere(province: Province) -> dict[str, Any]:
+    """The variables of the group `all`."""
     reach = {
         "ansible_user": province.operator,
         "ansible_ssh_common_args": ssh_arguments(connection(province)),
     }
-    for entry in entries(province):
-        yield entry.name, entry.groups, {"ansible_host": entry.address, **reach, **entry.variables}
+    return reach | shared(province)
 
 
 def ssh_arguments(way: Connection) -> str:

@@ -21,11 +21,10 @@ class Entry:
 
 
 def entries(province: Province) -> Iterator[Entry]:
-    """Every host of the province, in the order of the register."""
-    shared = _shared(province)
+    """Every host of the province, in the order of the register, with what is its own; `shared` is for all of them."""
     for site in province.sites:
         for host in site.hosts:
-            yield Entry(host.inventory_name, str(host.address), groups(site, host), shared | _own(site, host))
+            yield Entry(host.inventory_name, str(host.address), groups(site, host), _own(site, host))
 
 
 def all_groups(province: Province) -> tuple[str, ...]:
@@ -46,8 +45,8 @@ def groups(site: Site, host: Host) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _shared(province: Province) -> dict[str, Any]:
-    """What is the same on every host."""
+def shared(province: Province) -> dict[str, Any]:
+    """The variables that are the same on every host: given once, because `tram_sites` grows with the province."""
     hub = province.hub_host
     return {
         "tram_province": province.code,

@@ -9,7 +9,7 @@ from pyinfra.api.exceptions import PyinfraError
 
 from tram.core.errors import TramError
 from tram.register.connection import connection
-from tram.register.inventory import all_groups, entries
+from tram.register.inventory import all_groups, entries, shared
 from tram.register.loading import load
 
 Group = list[str] | list[tuple[str, dict[str, Any]]]
@@ -31,6 +31,7 @@ def groups(folder: Path) -> dict[str, Group]:
         if way.config_file
         else {"ssh_known_hosts_file": str(way.known_hosts), "ssh_key": str(way.key_file)}
     )
+    reach |= shared(province)
     found = list(entries(province))
     named: dict[str, Group] = {
         group: [entry.name for entry in found if group in entry.groups] for group in all_groups(province)

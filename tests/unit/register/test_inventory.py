@@ -13,7 +13,7 @@ import pytest
 
 from tram.core.run import Ran, run
 from tram.register import load
-from tram.register.ansible import hosts
+from tram.register.ansible import everywhere, hosts
 from tram.register.inventory import all_groups
 from tram.register.pyinfra import groups
 
@@ -105,8 +105,7 @@ def test_ansible_sees_the_variables_of_the_contract(listed: dict[str, Any]) -> N
 
 
 def test_a_host_of_a_real_province_must_be_the_one_that_was_pinned() -> None:
-    _, _, variables = next(hosts(load(HA_TINH)))
-    assert variables["ansible_ssh_common_args"].startswith(
+    assert everywhere(load(HA_TINH))["ansible_ssh_common_args"].startswith(
         f"-o UserKnownHostsFile={HA_TINH}/known_hosts -o StrictHostKeyChecking=yes -o IdentityFile="
     )
 
