@@ -17,7 +17,7 @@ def check_together(province: Draft, sites: Sequence[Draft]) -> Iterator[Problem]
     yield from _parents(hub, sites)
     yield from _hub(hub, province, sites)
     yield from _networks(sites)
-    yield from _addresses(sites)
+    yield from _addresses(sites, lab=province.get("lab") is True)
     yield from _hosts(sites)
     yield from _domains(hub, province.text("domain"), sites)
 
@@ -104,7 +104,7 @@ def _networks(sites: Sequence[Draft]) -> Iterator[Problem]:
         still_open.append((network, site))
 
 
-def _addresses(sites: Sequence[Draft]) -> Iterator[Problem]:
+def _addresses(sites: Sequence[Draft], *, lab: bool) -> Iterator[Problem]:
     first: dict[IPv4Address, tuple[Draft, int]] = {}
     for site in sites:
         network = site.network()
@@ -119,16 +119,18 @@ def _addresses(sites: Sequence[Draft]) -> Iterator[Problem]:
                 message = f"address {address} is already that of {owner} ({place})"
                 yield site.document.problem(loc, message, "give each host its own address")
             if network is not None:
-                yield from _inside(site, loc, address, network)
+                yield from _inside(site, loc, address, network, lab=lab)
 
 
-def _inside(site: Draft, loc: Loc, address: IPv4Address, network: IPv4Network) -> Iterator[Problem]:
+def _inside(site: Draft, loc: Loc, address: IPv4Address, network: IPv4Network, *, lab: bool) -> Iterator[Problem]:
     if address not in network:
         message = f"address {address} is outside the site's network {network}"
         yield site.document.problem(loc, message, "correct one of the two")
     elif network.prefixlen < 31 and address in (network.network_address, network.broadcast_address):
         message = f"address {address} is the first or the last of {network}: no host can have it"
         yield site.document.problem(loc, message, "choose one between")
+    elif lab and address == network.network_address + 1:
+        yield site.document.problem(loc, f"address {address} is the gateway's in a lab", "choose a higher one")
 
 
 def _hosts(sites: Sequence[Draft]) -> Iterator[Problem]:
@@ -147,16 +149,27 @@ def _hosts(sites: Sequence[Draft]) -> Iterator[Problem]:
 
 
 def _domains(hub: str | None, province: str | None, sites: Sequence[Draft]) -> Iterator[Problem]:
-    """No two sites of one domain: mail could not tell them apart."""
+    """No name in DNS means two things: neither two sites, nor a site and a host."""
     first: dict[str, Draft] = {}
     for site in sites:
-        if ("domain",) in site.bad:
-            continue
-        standard = province if site.name == hub else f"{site.name}.{province}"
-        own = site.text("domain") or (standard if province else None)
+        own = _domain(hub, province, site)
         if own is None:
             continue
         other = first.setdefault(own, site)
         if other is not site:
             message = f'domain "{own}" is already that of "{other.name}" ({other.where("domain")})'
             yield site.document.problem(("domain",), message, "mail could not tell them apart")
+    for site in sites:
+        own = _domain(hub, province, site)
+        for host, _ in site.items("hosts"):
+            name = f"{site.text('hosts', host, 'name')}.{own}"
+            if name in first:
+                message = f'the host\'s name "{name}" is the domain of "{first[name].name}"'
+                yield site.document.problem(("hosts", host, "name"), message, "rename the host")
+
+
+def _domain(hub: str | None, province: str | None, site: Draft) -> str | None:
+    if ("domain",) in site.bad:
+        return None
+    standard = province if site.name == hub else f"{site.name}.{province}"
+    return site.text("domain") or (standard if province else None)

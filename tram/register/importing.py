@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from tram.core.errors import BadInput
 from tram.register.columns import COLUMNS, normal
 from tram.register.document import parse_document, read_document
 from tram.register.grid import read_sheets
@@ -62,12 +63,15 @@ def import_sheets(spreadsheet: Path, folder: Path, *, dry_run: bool) -> Imported
     for said in heard.sites.values():
         _keep(said, before.get(said.data["code"], {}))
     # Beside the register, so that the finished folder can be put in place by renaming it.
-    with tempfile.TemporaryDirectory(prefix=".import-", dir=None if dry_run else folder) as scratch:
-        after = Path(scratch) / "after"
-        files = _try(folder, after, heard, problems)
-        changes = tuple(_change(folder, after, files, code, before.get(code)) for code in sorted(heard.sites))
-        if not dry_run:
-            _swap(after / "sites", folder / "sites", Path(scratch) / "before")
+    try:
+        with tempfile.TemporaryDirectory(prefix=".import-", dir=None if dry_run else folder) as scratch:
+            after = Path(scratch) / "after"
+            files = _try(folder, after, heard, problems)
+            changes = tuple(_change(folder, after, files, code, before.get(code)) for code in sorted(heard.sites))
+            if not dry_run:
+                _swap(after / "sites", folder / "sites", Path(scratch) / "before")
+    except OSError as error:
+        raise BadInput(f"{folder}: cannot be written: {error}", hint="check permissions and free space") from error
     return Imported(changes, tuple(sorted(set(before) - set(heard.sites))), tuple(heard.ignored))
 
 
