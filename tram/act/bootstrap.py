@@ -21,7 +21,7 @@ from tram.act.target import Target
 from tram.core.errors import TramError
 
 INSTALL = timedelta(minutes=15)
-"""Longest silence while apt may be fetching python3 (9 MB) over the slowest line we know (256 kbit/s)."""
+"""How long the script may take: apt may fetch python3 (9 MB) over the slowest line we know (256 kbit/s)."""
 
 MANAGED = "sudo -n true && python3 -c ''"
 """What a managed host answers with 0 to its operator."""
@@ -130,9 +130,10 @@ def _run_script(session: Session, target: Target, key: CentreKey | None, *, chec
     become = [] if session.user == "root" else ["sudo", "-n"]
     answer = session.run(shlex.join([*become, *words]), stdin=script, within=INSTALL)
     if answer.code != 0:
-        raise StepFailed(
-            f"{target.name}: {answer.last_words}", hint="nothing is half done there: mend that, then run this again"
-        )
+        hint = "nothing is half done there: mend that, then run this again"
+        if answer.last_words.startswith("apt "):
+            hint = "give the host a way to a mirror, or its installation medium (apt-cdrom add); then run this again"
+        raise StepFailed(f"{target.name}: {answer.last_words}", hint=hint)
     return [line.removeprefix("change ") for line in answer.stdout.splitlines() if line.startswith("change ")]
 
 

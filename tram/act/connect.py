@@ -18,9 +18,6 @@ from tram.act.target import Target
 ANSWER = timedelta(seconds=15)
 """How long a host may take to accept a connection and to say hello: ten round trips of the worst line we know."""
 
-KEEPALIVE = timedelta(seconds=15)
-"""How often we say something on a silent line, so that one that is dead is noticed."""
-
 # In the order of OpenSSH's own preference, so that both pin the same key of a host. Source: ssh_config(5).
 KEY_TYPES = {
     "ssh-ed25519": ("ssh-ed25519",),
@@ -129,7 +126,6 @@ def _greet(target: Target, kinds: Sequence[str]) -> paramiko.Transport | None:
     except (paramiko.SSHException, EOFError, OSError) as error:
         transport.close()
         raise _silent(target, "nothing that speaks ssh answers there") from error
-    transport.set_keepalive(round(KEEPALIVE.total_seconds()))
     return transport
 
 

@@ -45,7 +45,7 @@ packages() {
     # shellcheck disable=SC2086 # $get is words
     if ! $get --no-install-recommends install "$@" >"$log" 2>&1 &&
         ! { $get update && $get --no-install-recommends install "$@"; } >"$log" 2>&1; then
-        why=$(grep '^E:' "$log" | tail -n 1)
+        why=$(grep '^E:' "$log" | head -n 1)
         rm -f "$log"
         die "apt cannot install $*: ${why:-no reason given}"
     fi

@@ -4,17 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
+from io import BytesIO
 from pathlib import Path
-from types import TracebackType
+from threading import Thread
 from typing import BinaryIO, Self
 
 import paramiko
 
 from tram.act.outcome import LoginRefused, NotReached
 from tram.act.target import Target
+
+PING_EVERY = timedelta(seconds=15)
+"""How often we ask whether the host is still there."""
+
+SILENCE = timedelta(minutes=2)
+"""How long a host may owe an answer: as long as Ansible waits (ansible.cfg), a shorter cut is no failure."""
 
 MAX_KEYS = 5
 """sshd hangs up after six tries (MaxAuthTries); one is kept for the password."""
@@ -53,32 +60,40 @@ class Session:
         self.target = target
         self.transport = transport
         self.user = user
+        Thread(target=_watch, args=(transport,), daemon=True).start()
 
     def run(self, command: str, *, stdin: str = "", within: timedelta = timedelta(minutes=1)) -> Answer:
         """Run a shell command to its end; `stdin` is what it reads.
 
-        Raises: NotReached when the host falls silent for `within`, or the connection breaks.
+        Raises: NotReached when it prints nothing for `within`, the host falls silent, or the connection breaks.
         """
-        with _Guarded(self, command, within) as channel:
-            with suppress(OSError):  # it may end without reading everything; how it ended says more
-                channel.sendall(stdin.encode())
-                channel.shutdown_write()
-            stdout = channel.makefile("rb").read()
-            stderr = channel.makefile_stderr("rb").read()
-            code = _exit_code(channel, within)
-            return Answer(code, stdout.decode(errors="replace"), stderr.decode(errors="replace"))
+        output = BytesIO()
+        return replace(self.save(command, output, stdin=stdin, within=within), stdout=_text(output.getvalue()))
 
-    def save(self, command: str, file: BinaryIO, *, within: timedelta) -> Answer:
-        """Run a shell command and write what it prints to `file`, as it comes.
+    def save(self, command: str, file: BinaryIO, *, stdin: str = "", within: timedelta) -> Answer:
+        """Run a shell command and write what it prints to `file` as it comes; the answer's `stdout` stays empty.
 
         Raises: NotReached as `run` does.
         """
-        with _Guarded(self, command, within) as channel:
-            channel.shutdown_write()
-            while block := channel.recv(65536):
-                file.write(block)
-            stderr = channel.makefile_stderr("rb").read()
-            return Answer(_exit_code(channel, within), "", stderr.decode(errors="replace"))
+        errors = BytesIO()
+        try:
+            with self.transport.open_session(timeout=SILENCE.total_seconds()) as channel:
+                channel.settimeout(within.total_seconds())
+                channel.exec_command(command)
+                with suppress(OSError):  # it may end without reading everything; how it ended says more
+                    channel.sendall(stdin.encode())
+                    channel.shutdown_write()
+                for read, sink in ((channel.recv, file), (channel.recv_stderr, errors)):
+                    while block := read(65536):
+                        sink.write(block)
+                if not channel.status_event.wait(SILENCE.total_seconds()) or channel.exit_status == -1:
+                    raise EOFError
+                return Answer(channel.exit_status, "", _text(errors.getvalue()))
+        except (paramiko.SSHException, EOFError, OSError) as error:
+            raise NotReached(
+                f"{self.target.name}: the connection broke in the middle of the work",
+                hint="run this again when the line is back: it goes on where it stopped",
+            ) from error
 
     def __enter__(self) -> Self:
         return self
@@ -87,39 +102,29 @@ class Session:
         self.transport.close()
 
 
-def _exit_code(channel: paramiko.Channel, within: timedelta) -> int:
-    if not channel.status_event.wait(within.total_seconds()) or channel.exit_status == -1:
-        raise EOFError
-    return channel.exit_status
+def _watch(transport: paramiko.Transport) -> None:
+    """Close a connection on which the host owes an answer for too long: all that waits on it then ends, too.
+
+    paramiko itself would wait for ever. The keepalive beside it makes a proxy command notice that its line is gone.
+    """
+    transport.set_keepalive(round(PING_EVERY.total_seconds()))
+    while transport.is_active():
+        ping = Thread(target=_ping, args=(transport,), daemon=True)
+        ping.start()
+        ping.join(SILENCE.total_seconds())
+        if ping.is_alive():
+            transport.sock.close()
+            transport.close()
+        transport.join(PING_EVERY.total_seconds())
 
 
-class _Guarded:
-    """A channel on which every way a link can break is one error."""
+def _ping(transport: paramiko.Transport) -> None:
+    with suppress(paramiko.SSHException, EOFError, OSError):  # it was closed: who uses it is told
+        transport.global_request("keepalive@openssh.com", wait=True)
 
-    def __init__(self, session: Session, command: str, within: timedelta) -> None:
-        self.session = session
-        self.command = command
-        self.within = within
 
-    def __enter__(self) -> paramiko.Channel:
-        try:
-            self.channel = self.session.transport.open_session(timeout=self.within.total_seconds())
-            self.channel.settimeout(self.within.total_seconds())
-            self.channel.exec_command(self.command)
-        except (paramiko.SSHException, EOFError, OSError) as error:
-            raise self._lost() from error
-        return self.channel
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
-        self.channel.close()
-        if isinstance(error, (paramiko.SSHException, EOFError, OSError)):
-            raise self._lost() from error
-
-    def _lost(self) -> NotReached:
-        return NotReached(
-            f"{self.session.target.name}: the connection broke in the middle of the work",
-            hint="run this again when the line is back: it goes on where it stopped",
-        )
+def _text(raw: bytes) -> str:
+    return raw.decode(errors="replace")
 
 
 def log_in(target: Target, transport: paramiko.Transport, login: Login) -> Session:

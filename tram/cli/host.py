@@ -123,7 +123,8 @@ def bootstrap_hosts(
     )
     owner = f"tram@{province.code}"
     key = (load_key if dry_run else make_key)(province.secrets_dir, owner)
-    with Progress(console=Console(stderr=True), transient=True, disable=as_json) as progress:
+    screen = Console(stderr=True)
+    with Progress(console=screen, transient=True, disable=not screen.is_terminal) as progress:
         bar = progress.add_task(_("Taking over"), total=len(chosen))
         results = bootstrap(chosen, entry, key, parallel=parallel, ended=lambda _result: progress.advance(bar))
     if as_json:

@@ -55,7 +55,7 @@ def test_a_wrong_password(simulate: Any, desk: Any) -> None:
 
 
 def test_a_line_that_breaks_in_the_middle(simulate: Any, desk: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tram.act.connect.KEEPALIVE", timedelta(seconds=1))
+    monkeypatch.setattr("tram.act.session.PING_EVERY", timedelta(seconds=1))
     host = simulate()
     host.hangs_up_on = "sh -s"
     words = entry(desk, host)
@@ -65,6 +65,16 @@ def test_a_line_that_breaks_in_the_middle(simulate: Any, desk: Any, monkeypatch:
     assert "run this again when the line is back" in seen.out
     host.hangs_up_on = ""
     assert desk.bootstrap(*words).code == 0
+
+
+def test_a_host_that_falls_silent_in_the_middle(simulate: Any, desk: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tram.act.session.SILENCE", timedelta(seconds=2))
+    monkeypatch.setattr("tram.act.session.PING_EVERY", timedelta(seconds=1))
+    host = simulate()
+    host.falls_silent_on = "sh -s"
+    seen = desk.bootstrap(*entry(desk, host))
+    assert seen.code == 1
+    assert f"{HOST}: the connection broke in the middle of the work" in seen.out
 
 
 def test_a_host_where_a_step_cannot_be_done(simulate: Any, desk: Any) -> None:

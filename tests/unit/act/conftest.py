@@ -40,6 +40,7 @@ class SimulatedHost:
         self.operator_sudo = True
         self.script_error = ""
         self.hangs_up_on = ""
+        self.falls_silent_on = ""
         self.commands: list[str] = []
         self.logins: list[str] = []
         self.listener = socket.create_server(("127.0.0.1", 0))
@@ -115,6 +116,9 @@ class Seat(paramiko.ServerInterface):
         if self.host.hangs_up_on and self.host.hangs_up_on in command:
             self.transport.close()
             return
+        if self.host.falls_silent_on and self.host.falls_silent_on in command:
+            # As when the line is cut: nobody hangs up, nothing comes any more.
+            self.transport.packetizer.send_message = lambda _message: None
         stdin = channel.makefile("rb").read()
         code, out, err = self.host.answer(self.user, command, stdin)
         channel.sendall(out.encode())
