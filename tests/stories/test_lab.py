@@ -12,6 +12,7 @@ import pytest
 
 from tram.core.errors import BadInput
 from tram.core.run import run
+from tram.lab.cgroup import hierarchies
 from tram.lab.host import Machine
 from tram.lab.lab import Lab, LabNotUp, down, open_lab, up
 from tram.lab.namespace import namespaces
@@ -37,6 +38,7 @@ def left_of(lab: Lab) -> list[str]:
         *(f"process {pid}" for pid in find_prefix(f"--machine={paths.prefix}")),
         *(f"helper {pid}" for pid in helpers(paths)),
         *(f"namespace {name}" for name in namespaces(paths.prefix)),
+        *(f"group {group}" for tree in hierarchies() for group in tree.glob(f"{paths.prefix}*")),
         *(f"mount {line}" for line in Path("/proc/mounts").read_text().splitlines() if paths.prefix in line),
         *(f"mount {line}" for line in Path("/proc/mounts").read_text().splitlines() if str(paths.state) in line),
         *(f"interface {line}" for line in links if "lab" in line or "wan" in line),
@@ -87,6 +89,14 @@ def test_a_host_is_up_again_within_three_seconds_of_power_and_its_disk_has_staye
     province_lab.power_on(host)
     print(f"{host} was up after {time.monotonic() - began:.1f} s")
     assert province_lab.sh(host, ["cat", "/root/note"]).stdout == "kept\n"
+
+
+def test_a_service_of_one_host_is_not_the_same_named_service_of_another(province_lab: Lab) -> None:
+    groups = set()
+    for machine in province_lab.machines.values():
+        pid = machine.init_pid()
+        groups.add(Path(f"/proc/{pid}/cgroup").read_text())
+    assert len(groups) == len(province_lab.machines)
 
 
 def test_up_completes_a_lab_whose_host_is_off(province_lab: Lab) -> None:

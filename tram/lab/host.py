@@ -14,6 +14,7 @@ from pathlib import Path
 
 from tram.core.errors import TramError
 from tram.core.run import Ran, run
+from tram.lab.cgroup import make_groups
 from tram.lab.paths import LabPaths
 from tram.lab.process import children, find, wait_gone
 
@@ -103,6 +104,7 @@ class Machine:
         ]  # fmt: skip
         if not Path("/run/systemd/system").is_dir():
             nspawn.append("--keep-unit")  # no systemd on the machine that could give the host a scope
+            script = "".join(f"echo $$ >{file} && " for file in make_groups(self.tag)) + script
         console = (self.paths.run / f"{self.name}.console").open("ab")
         with console:
             subprocess.Popen(

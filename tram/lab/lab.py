@@ -16,6 +16,7 @@ from tram.core.errors import BadInput, TramError
 from tram.core.run import Ran, run
 from tram.lab import netem, network, wire
 from tram.lab.capable import require_capable
+from tram.lab.cgroup import remove_groups
 from tram.lab.host import Keys, Machine
 from tram.lab.image import ensure_image
 from tram.lab.line import Line
@@ -206,6 +207,7 @@ def down(name: str | None) -> None:
         for machine in _running(paths):
             machine.cut_power()
         network.remove(paths)
+        remove_groups(paths.prefix)
         shutil.rmtree(paths.state, ignore_errors=True)
         shutil.rmtree(paths.run, ignore_errors=True)
         for left in Path("/run/systemd/nspawn/propagate").glob(f"{paths.prefix}*"):
