@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -84,17 +84,36 @@ def now() -> str:
 
 
 def append(path: Path, run: str, host: str, kind: str, body: Mapping[str, Any]) -> Event:
-    """Write the next event of a run to its file; it is on the disk when this returns. One writer at a time, please.
+    """Write the next event of a run to its file; it is on the disk when this returns. One writer at a time, please."""
+    return append_all(path, run, host, [(kind, body)])[0]
 
-    A last line that a power cut tore is cut off first: it was never acknowledged as written, so nothing is lost.
+
+def append_all(path: Path, run: str, host: str, happened: Sequence[tuple[str, Mapping[str, Any]]]) -> list[Event]:
+    """Write the next events of a run, (kind, body) each, all at once: one wait for the disk.
+
+    An "at" in the body is the event's time, else it is now. A last line that a power cut tore is cut off first: it was
+    never acknowledged as written, so nothing is lost.
     """
     with path.open("ab+") as file:
         last = _repair(file.fileno())
-        event = Event(run, host, last + 1, now(), kind, dict(body))
-        file.write(event.line())
+        made = [
+            Event(run, host, number, str(body.get("at") or now()), kind, _without_envelope(body))
+            for number, (kind, body) in enumerate(happened, last + 1)
+        ]
+        file.write(b"".join(event.line() for event in made))
         file.flush()
         os.fsync(file.fileno())
-    return event
+    return made
+
+
+def last_seq(path: Path) -> int:
+    """The number of the last whole event in a file; 0 for none, or no file."""
+    try:
+        with path.open("rb") as file:
+            lines = _tail(file.fileno())[1].splitlines()
+    except FileNotFoundError:
+        return 0
+    return Event.parse(lines[-1]).seq if lines else 0
 
 
 def read(path: Path, first: int = 1) -> Iterator[Event]:
@@ -117,15 +136,23 @@ def read(path: Path, first: int = 1) -> Iterator[Event]:
 
 def _repair(fd: int) -> int:
     """Cut a torn last line off an events file; returns the last whole event's number, 0 for none."""
-    size = os.fstat(fd).st_size
-    window = 2 * _LINE_BYTES
-    start = max(0, size - window)
-    tail = os.pread(fd, window, start)
-    end = tail.rfind(b"\n") + 1
-    if end < len(tail):
-        os.ftruncate(fd, start + end)
-    lines = tail[:end].splitlines()
+    start, whole = _tail(fd)
+    if os.fstat(fd).st_size > start + len(whole):
+        os.ftruncate(fd, start + len(whole))
+    lines = whole.splitlines()
     return Event.parse(lines[-1]).seq if lines else 0
+
+
+def _tail(fd: int) -> tuple[int, bytes]:
+    """The end of a file up to its last newline, and where it begins: enough to hold the last whole event."""
+    window = 2 * _LINE_BYTES
+    start = max(0, os.fstat(fd).st_size - window)
+    tail = os.pread(fd, window, start)
+    return start, tail[: tail.rfind(b"\n") + 1]
+
+
+def _without_envelope(body: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in body.items() if key not in _ENVELOPE}
 
 
 def _canonical(document: Mapping[str, Any]) -> bytes:
