@@ -152,8 +152,8 @@ def _plain(result: HostResult) -> dict[str, Any]:
 def _show(results: Sequence[HostResult], *, dry_run: bool) -> None:
     console = Console(highlight=False)
     table = Table(title=_("What would change") if dry_run else None)
-    for header in ("Host", "Address", "Outcome", "What happened"):
-        table.add_column(both(header), overflow="fold")
+    for header in (both("Host"), both("Address"), both("Outcome"), both("What happened")):
+        table.add_column(header, overflow="fold")
     for result in results:
         colour, word = OUTCOMES[result.outcome]
         table.add_row(result.name, result.address, f"[{colour}]{word}[/]", escape(_happened(result)))

@@ -64,7 +64,8 @@ def test_a_line_that_breaks_in_the_middle(simulate: Any, desk: Any, monkeypatch:
     assert f"{HOST}: the connection broke in the middle of the work" in seen.out
     assert "run this again when the line is back" in seen.out
     host.hangs_up_on = ""
-    assert desk.bootstrap(*words).code == 0
+    again = desk.bootstrap(*words)
+    assert again.code == 0, again.out
 
 
 def test_a_host_that_falls_silent_in_the_middle(simulate: Any, desk: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -119,6 +119,7 @@ class Seat(paramiko.ServerInterface):
         if self.host.falls_silent_on and self.host.falls_silent_on in command:
             # As when the line is cut: nobody hangs up, nothing comes any more.
             self.transport.packetizer.send_message = lambda _message: None
+            return
         stdin = channel.makefile("rb").read()
         code, out, err = self.host.answer(self.user, command, stdin)
         channel.sendall(out.encode())
