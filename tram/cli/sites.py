@@ -69,7 +69,10 @@ def list_sites(
         typer.echo(json.dumps([_plain(site) for site in province.sites], ensure_ascii=False, indent=2))
         return
     title = f"{province.name} · {province.domain}"
-    headings = ("Code", "Site", "Tier", "Line", "Down / up", "Delay", "Loss", "Hosts", "Year", "Functions")
+    headings = (
+        *(both("Code"), both("Site"), both("Tier"), both("Line"), both("Down / up"), both("Delay"), both("Loss")),
+        *(both("Hosts"), both("Year"), both("Functions")),
+    )
     _print_table(title, headings, (_cells(province, site) for site in province.sites))
 
 
@@ -100,7 +103,7 @@ def _report(done: Imported, title: str) -> None:
     words = {"new": ("green", both("new")), "changed": ("yellow", both("changed"))}
     rows = [_change(change, *words[change.what]) for change in done.changes if change.what in words]
     if rows:
-        _print_table(title, ("Code", "Site", "Change", "Hosts that go"), rows)
+        _print_table(title, (both("Code"), both("Site"), both("Change"), both("Hosts that go")), rows)
     same = sum(change.what == "same" for change in done.changes)
     console.print(_("{count} sites are as they were").format(count=same + len(done.kept)))
     if done.kept:
@@ -170,7 +173,7 @@ def _plain_host(host: Host) -> dict[str, Any]:
 def _print_table(title: str, headings: Iterable[str], rows: Iterable[tuple[str, ...]]) -> None:
     table = Table(title=escape(title))
     for heading in headings:
-        table.add_column(both(heading).replace(" · ", "\n"), overflow="fold", no_wrap=heading == "Code")
+        table.add_column(heading.replace(" · ", "\n"), overflow="fold", no_wrap=heading == both("Code"))
     for row in rows:
         table.add_row(*row)
     _console().print(table)
