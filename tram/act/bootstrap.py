@@ -8,7 +8,6 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from datetime import timedelta
 from importlib import resources
-from pathlib import Path
 
 import paramiko
 
@@ -31,12 +30,11 @@ MANAGED = "sudo -n true && python3 -c ''"
 class Entry:
     """How to get into a bare host: as whom, with what, and what vouches for its identity at first contact.
 
-    `dry_run` looks only: it pins nothing and changes nothing.
+    `agent`: whether keys of the ssh agent are tried, too. `dry_run` looks only: it pins nothing and changes nothing.
     """
 
     user: str = "root"
     password: str | None = None
-    keys: tuple[Path, ...] = ()
     agent: bool = True
     first: FirstContact = field(default_factory=FirstContact)
     dry_run: bool = False
@@ -118,9 +116,10 @@ def _enter(target: Target, entry: Entry, key: CentreKey | None, reach: Callable[
             if session.run("sudo -n true").code == 0:
                 return session
             session.transport.close()
-    keys = [*read_keys([*target.identity_files, *entry.keys]), *([key.key] if key else [])]
+    keys = [*read_keys(target.identity_files), *([key.key] if key else [])]
     if entry.agent:
         keys += paramiko.Agent().get_keys()
+    keys = list(dict.fromkeys(keys))
     return log_in(target, reach(), Login(entry.user, tuple(keys), entry.password))
 
 

@@ -13,13 +13,14 @@ from tram.core.errors import BadInput
 from tram.register.model import Host, Province
 
 LABS = Path("/var/lib/tram/lab")
+DEFAULT_KEYS = ("~/.ssh/id_ed25519", "~/.ssh/id_ecdsa", "~/.ssh/id_rsa")
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
     """A host and the way to it. `proxy` is a command whose standard input and output are the connection.
 
-    `identity_files` are private keys ssh's own configuration names for this host; `pins` is its known_hosts file.
+    `identity_files` are the private keys ssh itself would try; `pins` is the known_hosts file the host belongs in.
     """
 
     name: str
@@ -64,7 +65,7 @@ def _target(province: Province, host: Host, config: paramiko.SSHConfig) -> Targe
         pins=_state(province) / "known_hosts",
         port=int(found.get("port", 22)),
         proxy=found.get("proxycommand", ""),
-        identity_files=tuple(Path(name).expanduser() for name in found.get("identityfile", [])),
+        identity_files=tuple(Path(name).expanduser() for name in found.get("identityfile", DEFAULT_KEYS)),
     )
 
 

@@ -78,7 +78,7 @@ class SimulatedHost:
             if words[3] == "apply":
                 self.operator = (words[4], words[5].split()[1])
             return 0, "".join(f"change {step}\n" for step in due), ""
-        return 0, "", ""
+        return 0, "packed" if words[-1].startswith("journalctl") else "", ""
 
 
 class Seat(paramiko.ServerInterface):
