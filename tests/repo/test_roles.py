@@ -119,5 +119,5 @@ def test_the_tables_of_variables_are_generated() -> None:
         [sys.executable, REPO / "scripts/role-docs", "--check"], capture_output=True, text=True, check=False
     )
     assert seen.returncode == 0, f"run scripts/role-docs\n{seen.stdout}{seen.stderr}"
-    unmarked = [r.name for r in ROLES if "<!-- variables -->" not in (r / "README.md").read_text(encoding="utf-8")]
-    assert unmarked == []
+    pages = [path for role in ROLES if (path := role / "README.md").exists()]
+    assert [str(page) for page in pages if "<!-- variables -->" not in page.read_text(encoding="utf-8")] == []

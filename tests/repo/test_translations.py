@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import ast
+import gettext
 import re
+import shutil
+import subprocess
 from pathlib import Path
 
-from tram.cli.i18n import CATALOGUE, read_po
+import pytest
+
+from tram.cli.i18n import CATALOGUE, language, read_po, translations
 
 CLI = Path(__file__).parents[2] / "tram" / "cli"
 
@@ -47,3 +52,34 @@ def test_a_translation_has_the_same_places_to_fill() -> None:
 def test_no_text_is_given_twice() -> None:
     ids = re.findall(r'^msgid "(.+)"$', CATALOGUE.read_text(encoding="utf-8"), re.MULTILINE)
     assert sorted({text for text in ids if ids.count(text) > 1}) == []
+
+
+@pytest.mark.parametrize(
+    ("env", "spoken"),
+    [
+        ({}, "vi"),
+        ({"LANG": "C.UTF-8"}, "vi"),
+        ({"LANG": "vi_VN.UTF-8"}, "vi"),
+        ({"LANG": "en_US.UTF-8"}, "en"),
+        ({"LANG": "en"}, "en"),
+        ({"LANG": "en_GB.UTF-8", "LC_ALL": "vi_VN.UTF-8"}, "vi"),
+        ({"LANG": "vi_VN.UTF-8", "LC_MESSAGES": "en_US.UTF-8", "LC_ALL": ""}, "en"),
+    ],
+)
+def test_vietnamese_is_spoken_unless_english_is_asked_for(env: dict[str, str], spoken: str) -> None:
+    assert language(env) == spoken
+    assert translations(spoken).gettext("not reached") == {"vi": "không liên lạc được", "en": "not reached"}[spoken]
+
+
+def test_what_has_no_translation_stays_english() -> None:
+    assert translations("vi").gettext("nobody says this") == "nobody says this"
+
+
+def test_the_catalogue_is_one_that_gettext_reads_too(tmp_path: Path) -> None:
+    if not shutil.which("msgfmt"):
+        pytest.skip("gettext's own msgfmt is not on this machine")
+    done = subprocess.run(["msgfmt", "-o", tmp_path / "mo", CATALOGUE], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    with (tmp_path / "mo").open("rb") as file:
+        theirs = gettext.GNUTranslations(file)
+    assert {text: theirs.gettext(text) for text in read_po(CATALOGUE)} == read_po(CATALOGUE)
