@@ -1,8 +1,8 @@
 """A control group for each host.
 
-Without a systemd on the machine that hands out scopes, hosts started from one session would share that session's group,
-and with it the groups of their services: `ssh.service` of one host would be `ssh.service` of all, and stopping one would
-wait for, or fail on, the others' processes.
+Without a systemd on the machine that hands out scopes, hosts started from one session would share its group, and with
+it the groups of their services: `ssh.service` of one host would be `ssh.service` of all, and stopping one would wait
+for, or fail on, the others' processes.
 """
 
 from __future__ import annotations
