@@ -52,12 +52,18 @@ def load_key(secrets_dir: Path, comment: str) -> CentreKey | None:
 def make_key(secrets_dir: Path, comment: str) -> CentreKey:
     """The centre's key, made now if there is none. Two runs at once end up with the same one.
 
-    Raises: BadInput as `load_key` does; ProgramFailed when ssh-keygen is missing.
+    Raises: BadInput as `load_key` does, or when it cannot be written; ProgramFailed when ssh-keygen is missing.
     """
     path = key_path(secrets_dir)
     if not path.exists():
-        for folder in (secrets_dir, path.parent):
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        try:
+            for folder in (secrets_dir, path.parent):
+                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise BadInput(
+                f"{error.filename}: cannot hold the centre's key: {error.strerror}",
+                hint="make it a folder of your own, or name another one with $TRAM_SECRETS",
+            ) from error
         with tempfile.TemporaryDirectory(prefix=".new-", dir=path.parent) as new:
             fresh = Path(new) / path.name
             run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", comment, "-f", fresh])

@@ -89,3 +89,11 @@ def test_a_centre_key_others_can_read(simulate: Any, desk: Any) -> None:
     assert "is not a private key that can be read without a passphrase" in seen.err
     assert key.read_text() == "not one", "a key is never replaced"
     assert host.transports == []
+
+
+def test_a_place_for_secrets_that_is_none(desk: Any) -> None:
+    desk.wire(1)
+    (desk.state.parents[1] / "secrets").write_text("a file")
+    seen = desk.bootstrap("--all")
+    assert (seen.code, seen.out) == (2, "")
+    assert "secrets: cannot hold the centre's key: File exists" in seen.err
