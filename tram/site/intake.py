@@ -52,7 +52,7 @@ class Intake:
         self._upload: _Upload | None = None
 
     def order(self, frame: Mapping[str, Any]) -> Answer | None:
-        """Judge an `order` frame; None: its data come first. What is refused here was refused before any data is kept."""
+        """Judge an `order` frame; None: its data come first. Refused here means refused before any data is kept."""
         self._upload = None
         document = frame.get("order")
         name = document.get("run") if isinstance(document, dict) else None

@@ -102,6 +102,17 @@ def room(place: Place, order: Order, pack_bytes: int) -> None:
         raise Refusal("waiting", f"the reports of {MAX_UNACKNOWLEDGED_RUNS} runs wait here to be fetched")
 
 
+def room_to_lay_out(place: Place, order: Order) -> None:
+    """Room for an order whose objects are here already: its tree as files, and the margin.
+
+    Raises: Refusal (full).
+    """
+    needed, free = order.bytes + DISK_MARGIN_BYTES, place.free_bytes()
+    if free < needed:
+        text = f"{place.root} has {_mb(free)} MB free, needed are {_mb(needed)} ({_mb(DISK_MARGIN_BYTES)} of it margin)"
+        raise Refusal("full", text, hint="make room on the disk, then send again")
+
+
 def _time_on_a_stick(place: Place) -> datetime:
     """Nobody tells the time on a stick, but it is not before the last order that was accepted was made."""
     return max([clock.judged(place), *(run.order.issued for run in runs.every(place))])

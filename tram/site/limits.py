@@ -10,6 +10,7 @@ MAX_WAITING_ORDERS = 20
 MAX_UNACKNOWLEDGED_RUNS = 100  # a hub unreachable for months: no report is dropped, no new order is taken
 MAX_EVENTS_OF_A_RUN = 5_000  # beyond it only states and the result are told, and one note says so
 MAX_REFUSALS_KEPT = 500
+MAX_FAILURES = 3  # of this program on one run, before the run is given up
 
 TREE_JSON_BYTES = 4 * 2**20
 MAX_OBJECT_BYTES = 16 * 2**20

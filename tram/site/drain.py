@@ -1,0 +1,60 @@
+"""Carry out every order that waits, one after the other, then end: nothing of this idles on an old machine."""
+
+from __future__ import annotations
+
+from tram.site import durable, report, runs, snapshot
+from tram.site.limits import MAX_FAILURES
+from tram.site.place import Config, Place
+from tram.site.steps import carry_out
+from tram.site.store import Store
+
+
+def drain(place: Place, config: Config) -> int:
+    """Carry out what waits; returns how many runs came to their end. Nothing when another process does it already."""
+    ended = 0
+    # Looked at again after the lock is let go: who accepts an order just then finds the lock held and starts nobody.
+    while runs.waiting(place):
+        with durable.locked(place.lock("drain"), wait=False) as mine:
+            if not mine:
+                break
+            for directory in (place.root, place.trees, place.runs, place.queue):
+                durable.tidy(directory)
+            while left := runs.waiting(place):
+                _one(place, config, left[0])
+                ended += 1
+            _clear_up(place)
+    return ended
+
+
+def _one(place: Place, config: Config, run: runs.Run) -> None:
+    """Carry out one run; one on which this program fails again and again is given up, so that the next can have its turn.
+
+    A full disk is no such failure: then not even the count can be written, and it is tried again until there is room.
+    """
+    try:
+        carry_out(place, config, run)
+    except Exception as error:
+        failures = int(run.journal().get("failures", 0)) + 1
+        run.note(failures=failures)
+        if failures < MAX_FAILURES:
+            raise
+        result = {"outcome": "failed", "reason": f"the runner itself failed {failures} times: {error!r}"[:1000]}
+        report.finish(place, run, {**result, "stats": {}, "seconds": 0.0, "cpu_seconds": 0.0, "verify": []})
+
+
+def _clear_up(place: Place) -> None:
+    """Keep the disk bounded."""
+    report.retire(place)
+    with durable.locked(place.lock("accept")):
+        Store(place).sweep({run.order.tree for run in runs.waiting(place)})
+    used: set[str] = set()
+    documents = [run.document("snapshot.json") for run in runs.every(place)]
+    for document in (*documents, durable.read_json(place.snapshots / "last.json")):
+        if document:
+            used |= {entry.content for entry in snapshot.Snapshot.of(document).files.values() if entry.kind == "file"}
+    snapshot.sweep(place, used)
+    for mark in place.queue.glob("*.json"):
+        found = durable.read_json(mark)
+        run = runs.find(place, found.get("run")) if isinstance(found, dict) else None
+        if run is None or run.final:  # a mark without work would start us for ever
+            mark.unlink(missing_ok=True)

@@ -1,0 +1,196 @@
+"""How a host was before a change: every guarded file with its content, mode and owner, packages, units, firewall rules.
+
+The files go to a store of their own by their digest, so that the second snapshot costs a walk and no copies. Why not
+git: docs/adr/0011.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import stat
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from datetime import timedelta
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+from tram.core.run import run
+from tram.site import durable
+from tram.site.guarded import LEFT_ALONE, ROOTS
+from tram.site.limits import SNAPSHOT_FILE_BYTES
+from tram.site.place import Config, Place
+
+_KINDS = {stat.S_IFREG: "file", stat.S_IFDIR: "directory", stat.S_IFLNK: "link"}
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One name: kind (file, directory, link), permission bits, owner, group, content (a file's digest, a link's target,
+    "" for a directory), and what stat said, by which an unchanged file is known without reading it."""
+
+    kind: str
+    mode: int
+    uid: int
+    gid: int
+    content: str
+    stat: tuple[int, ...]
+
+    def same(self, other: Entry | None) -> bool:
+        """Whether both mean the same to whoever reads the file."""
+        if other is None or self.kind != other.kind or (self.uid, self.gid) != (other.uid, other.gid):
+            return False
+        return self.content == other.content and (self.kind == "link" or self.mode == other.mode)
+
+
+@dataclass(slots=True)
+class Snapshot:
+    """A host at one moment. `packages`: "name version"; `active`: units that run; `units`: unit files that packages
+    brought; `ruleset`: the kernel's nftables rules as text, None when there is no `nft`; `skipped`: too large."""
+
+    files: dict[str, Entry]
+    packages: list[str] = field(default_factory=list)
+    active: list[str] = field(default_factory=list)
+    units: list[str] = field(default_factory=list)
+    ruleset: str | None = None
+    skipped: list[str] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, document: Any) -> Snapshot:
+        """The snapshot that `document()` wrote."""
+        files = {path: Entry(a, b, c, d, e, tuple(f)) for path, (a, b, c, d, e, f) in document["files"].items()}
+        return cls(files, *(document[name] for name in ("packages", "active", "units", "ruleset", "skipped")))
+
+    def document(self) -> dict[str, Any]:
+        """The snapshot as JSON can hold it."""
+        files = {p: [e.kind, e.mode, e.uid, e.gid, e.content, e.stat] for p, e in self.files.items()}
+        return {**{name: value for name, value in asdict(self).items() if name != "files"}, "files": files}
+
+
+def take(place: Place, config: Config) -> Snapshot:
+    """Record the host as it is; on the disk when this returns."""
+    found = look(place, config, keep=True)
+    durable.write_json(place.snapshots / "last.json", found.document())
+    return found
+
+
+def look(place: Place, config: Config, *, keep: bool = False) -> Snapshot:
+    """The host as it is now. `keep`: also the content of files, so that it can be brought back."""
+    last = durable.read_json(place.snapshots / "last.json")
+    known = Snapshot.of(last).files if last else {}
+    files: dict[str, Entry] = {}
+    skipped: list[str] = []
+    copied = False
+    for path, full in _walk(config.system):
+        info = full.lstat()
+        kind = _KINDS.get(stat.S_IFMT(info.st_mode))
+        if kind is None:
+            continue
+        if kind == "file" and info.st_size > SNAPSHOT_FILE_BYTES:
+            skipped.append(path)
+            continue
+        signature = (info.st_size, info.st_mtime_ns, info.st_ctime_ns, info.st_ino)
+        content = ""
+        if kind == "link":
+            content = str(full.readlink())
+        elif kind == "file":
+            old = known.get(path)
+            content = old.content if old and old.kind == "file" and old.stat == signature else _digest(full)
+            if keep and not _kept(place, content).exists():
+                _copy(full, _kept(place, content))
+                copied = True
+        files[path] = Entry(kind, stat.S_IMODE(info.st_mode), info.st_uid, info.st_gid, content, signature)
+    if copied:
+        os.sync()  # one wait for all copies; a snapshot that a power cut empties is none
+    found = Snapshot(files, skipped=skipped)
+    if config.system == Path("/"):
+        found.packages = _lines(["dpkg-query", "-W", "-f", "${Package} ${Version}\\n"])
+        found.active = active_units()
+        found.units = sorted({path.name for path in Path("/usr/lib/systemd/system").glob("*.[st]*")})
+        found.ruleset = ruleset()
+    return found
+
+
+def content(place: Place, entry: Entry) -> bytes:
+    """What a file held.
+
+    Raises: OSError when the copy is gone, ValueError when it is not what it was.
+    """
+    found = _kept(place, entry.content).read_bytes()
+    if hashlib.sha256(found).hexdigest() != entry.content:
+        raise ValueError(f"the copy {entry.content} is damaged")
+    return found
+
+
+def active_units() -> list[str]:
+    """Services and sockets that run now, timers that wait."""
+    argv = [
+        "systemctl",
+        "list-units",
+        "--type=service,socket,timer",
+        "--state=active",
+        "--plain",
+        "--no-legend",
+        "--full",
+    ]
+    return sorted(line.split()[0] for line in _lines(argv) if line.split())
+
+
+def ruleset() -> str | None:
+    """The kernel's rules, whoever put them there."""
+    if shutil.which("nft") is None:
+        return None
+    ran = run(["nft", "--stateless", "list", "ruleset"], check=False)
+    return ran.stdout if ran.code == 0 else None
+
+
+def sweep(place: Place, used: set[str]) -> None:
+    """Remove copies that no snapshot uses."""
+    for path in place.snapshots.glob("??/*"):
+        if path.name not in used:
+            path.unlink(missing_ok=True)
+
+
+def _walk(system: Path) -> Iterator[tuple[str, Path]]:
+    """Every guarded name, parents first, as its path below the root."""
+    for pattern in ROOTS:
+        for root in sorted(system.glob(pattern)):
+            yield from _below(root, root.relative_to(system).as_posix())
+
+
+def _below(full: Path, path: str) -> Iterator[tuple[str, Path]]:
+    yield path, full
+    if full.is_symlink() or not full.is_dir():
+        return
+    try:
+        with os.scandir(full) as entries:
+            names = sorted(entry.name for entry in entries)
+    except OSError:
+        return
+    for name in names:
+        below = f"{path}/{name}"
+        if f"{below}/*" not in LEFT_ALONE and not any(fnmatchcase(below, pattern) for pattern in LEFT_ALONE):
+            yield from _below(full / name, below)
+
+
+def _kept(place: Place, digest: str) -> Path:
+    return place.snapshots / digest[:2] / digest
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _copy(source: Path, target: Path) -> None:
+    target.parent.mkdir(mode=0o700, exist_ok=True)
+    new = target.with_name(f".{target.name}.{os.getpid()}.new")
+    new.write_bytes(source.read_bytes())
+    new.replace(target)
+
+
+def _lines(argv: list[str]) -> list[str]:
+    ran = run(argv, check=False, timeout=timedelta(minutes=2))
+    return ran.stdout.splitlines() if ran.code == 0 else []
