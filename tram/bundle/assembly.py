@@ -1,0 +1,192 @@
+"""One host's bundle put together, or every error that is in the way."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from tram.bundle.asking import Found
+from tram.bundle.collected import Collected
+from tram.bundle.content import Content, File, content
+from tram.bundle.files import role_files, settings
+from tram.bundle.mentions import Mentions
+from tram.bundle.nodes import listed, written
+from tram.bundle.roles import Role
+from tram.bundle.secrets import check_pattern, matching
+from tram.bundle.variables import choose, errors, inventory, naming
+from tram.bundle.verifying import verify_playbook
+from tram.bundle.workshop import Workshop
+from tram.core.canonical import dumps
+from tram.core.errors import BadInput
+from tram.register import Problem
+from tram.register.inventory import entries as register_entries
+
+_CENTRE = ("localhost", "127.0.0.1", "::1")
+
+
+class BundleInvalid(BadInput):
+    """A bundle that cannot be built; `problems` holds all that is in the way, in order of file and line."""
+
+    def __init__(self, host: str, problems: Iterable[Problem]) -> None:
+        self.problems = tuple(sorted(set(problems), key=lambda p: (p.file, p.line, p.message)))
+        count = len(self.problems)
+        title = f"{host}: gói lệnh có {count} lỗi / {count} error{'s' if count > 1 else ''} in the bundle"
+        super().__init__("\n".join([title, *(f"  {problem}" for problem in self.problems)]))
+
+
+class Assembly:
+    """One host's bundle in the making."""
+
+    def __init__(self, shop: Workshop, host: str, *, check: bool) -> None:
+        self.shop = shop
+        self.host = host
+        self.check = check
+        self.parts = [part for part in shop.parts if host in shop.answer.matches[part.play.pattern]]
+        self.problems = [*shop.problems, *(problem for part in self.parts for problem in part.reach.problems)]
+        self.files: dict[str, File] = {}
+        self.mentions = Mentions()
+        self.roles: dict[str, Role] = {}
+        for part in self.parts:
+            self.mentions.join(part.mentions)
+            self.roles |= {name: role for name, role in part.reach.roles.items() if name not in self.roles}
+
+    def content(self) -> Content:
+        """Everything.
+
+        Raises: BundleInvalid; BadInput when no play is for this host; BadDocument when it is too large.
+        """
+        if not self.parts and not self.problems:
+            patterns = ", ".join(f'"{part.play.pattern}"' for part in self.shop.parts) or "none"
+            message = f"{self.shop.name} has no play for {self.host}"
+            raise BadInput(
+                message, hint=f"its plays are for: {patterns}; which host is in which group: tram sites list"
+            )
+        self._stay_here()
+        self._roles()
+        self._own_files()
+        self._plugins()
+        self._variables()
+        returns, missing = self._secrets()
+        if self.problems:
+            raise BundleInvalid(self.host, self.problems)
+        playbook = listed([part.play.for_host(self.host) for part in self.parts])
+        pairs = [(part.play, part.reach) for part in self.parts]
+        self.files |= {
+            "playbook.yml": File(written(playbook).encode()),
+            "verify.yml": File(verify_playbook(self.host, pairs)),
+            "ansible.cfg": File(settings(self.shop.project.folder)),
+            "returns.json": File(dumps({"format": 1, "patterns": list(returns)})),
+        }
+        return content(self.files, roles=tuple(self.roles), returns=returns, missing=missing)
+
+    def _stay_here(self) -> None:
+        """Refuse tasks that would run at the site though they are meant for the centre, or for another host."""
+        hint = 'put it under "when: not tram_delivered"; what the host needs of it comes by meta/tram.yml'
+        for part in self.parts:
+            for task in part.reach.elsewhere:
+                if task.target != self.host:
+                    whose = "at the centre" if task.target in _CENTRE else f"on {task.target}"
+                    words = f"{task.where}: is to run {whose}, but a delivered bundle runs on its host alone"
+                    self.problems.append(task.place.problem(words, hint))
+
+    def _roles(self) -> None:
+        for role in self.roles.values():
+            try:
+                for place, path in role_files(role.target, role.folder, role.files()):
+                    self.files[place] = self.shop.vaults.file(path)
+            except (ValueError, OSError) as error:
+                self.problems.append(Problem(role.target, 1, (), str(error)))
+
+    def _own_files(self) -> None:
+        for part in self.parts:
+            for place, path in part.own.items():
+                file = self.shop.vaults.file(path)
+                if self.files.setdefault(place, file) != file:
+                    self.problems.append(part.play.place.problem(f"another playbook has another file {place} too"))
+
+    def _plugins(self) -> None:
+        """Modules and plugins that ansible-core does not have."""
+        collected = Collected()
+        for found, runs in self._found():
+            if found.path.is_relative_to(self.shop.answer.core):
+                continue
+            if "ansible_collections" in found.path.parts:
+                collected.add(found, runs=runs)
+            else:
+                folder = "library" if found.kind == "modules" else f"{found.kind}_plugins"
+                self.files[f"{folder}/{found.path.name}"] = File(found.path.read_bytes())
+                for path in sorted((found.path.parent.parent / "module_utils").rglob("*.py")):
+                    place = path.relative_to(found.path.parent.parent).as_posix()
+                    self.files[place] = File(path.read_bytes())
+        self.files |= {place: File(path.read_bytes()) for place, path in collected.files.items()}
+        routing = collected.routing(groups=self.mentions.action_groups)
+        self.files |= {place: File(data) for place, data in routing.items()}
+
+    def _found(self) -> Iterator[tuple[Found, bool]]:
+        """Every plugin in use, and whether it will ever run here."""
+        brought = {name for role in self.roles.values() for name in role.modules()}
+        for step in (step for part in self.parts for step in part.reach.steps):
+            found = self.shop.actions.get((step.action, step.collections), ())
+            if not found and step.action not in brought:
+                words = (
+                    f'module "{step.action}" is not installed at the centre' if step.action else "a task without action"
+                )
+                hint = "correct its name, or add its collection to requirements" if step.action else ""
+                self.problems.append(step.place.problem(words, hint))
+            yield from ((one, not step.guard.never) for one in found)
+        for name in sorted(self.mentions.qualified | self.mentions.short):
+            yield from ((one, True) for one in self.shop.plugins.get(name, ()))
+
+    def _variables(self) -> None:
+        """The inventory: this host with what it needs, and of the others what the register says and roles look at."""
+        given = choose(self.shop.answer.variables[self.host], list(self.roles), self.mentions)
+        where = self.shop.name
+        for name, reason in errors(given):
+            words = f"variable {name} of {self.host} cannot be resolved at the centre: {reason}"
+            self.problems.append(Problem(where, 1, (), words))
+        paths = {str(self.shop.secrets), str(self.shop.province.folder.resolve()), str(self.shop.project.folder)}
+        for name, path in naming(given, sorted(paths)):
+            hint = "begin it with {{ tram_secrets_dir }}, or put the file into a role"
+            words = f"variable {name} of {self.host} names {path}, which is only at the centre"
+            self.problems.append(Problem(where, 1, (), words, hint))
+        variables = {self.host: given}
+        if self.mentions.others:
+            variables = self._neighbours(given.keys()) | variables
+        self.files["inventory.yml"] = File(inventory(self.host, self.shop.answer.groups, variables), 0o600)
+
+    def _neighbours(self, wanted: Iterable[str]) -> dict[str, dict[str, Any]]:
+        names = set(wanted) | self.mentions.words | {"ansible_host"}
+        found = {}
+        for entry in register_entries(self.shop.province):
+            known = {"ansible_host": entry.address, **entry.variables}
+            found[entry.name] = {k: v for k, v in known.items() if k in names and k != "tram_secrets_dir"}
+        return found
+
+    def _secrets(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Put this host's secrets in; the patterns of what comes back, and those no file was found for."""
+        returns: list[str] = []
+        missing: list[str] = []
+        own = {role.name for role in self.roles.values()}
+        for wish, filled in zip(self.shop.wishes, self.shop.answer.filled[self.host], strict=True):
+            if wish.role not in own:
+                continue
+            if not isinstance(filled, str):
+                reason = filled.get("!error", "is no text") if isinstance(filled, Mapping) else "is no text"
+                self.problems.append(wish.place.problem(f'"{wish.pattern}" for {self.host}: {reason}'))
+            elif wrong := check_pattern(filled):
+                self.problems.append(wish.place.problem(f"for {self.host}: {wrong}"))
+            elif wish.returned:
+                returns.append(filled)
+            else:
+                try:
+                    found = dict(matching(filled, self.shop.secrets))
+                except ValueError as error:
+                    self.problems.append(wish.place.problem(str(error)))
+                    continue
+                self.files |= {f"secrets/{place}": File(path.read_bytes(), 0o600) for place, path in found.items()}
+                if not found and wish.required and not self.check:
+                    hint = "what makes it at the centre has not run yet"
+                    self.problems.append(wish.place.problem(f"the centre has no secret {filled} for {self.host}", hint))
+                elif not found:
+                    missing.append(filled)
+        return tuple(sorted(set(returns))), tuple(sorted(set(missing)))

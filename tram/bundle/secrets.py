@@ -1,0 +1,93 @@
+"""What a role says it needs of the centre's secrets, and gives back: roles/<role>/meta/tram.yml.
+
+    secrets: ["mail/{{ tram_site_domain }}/*", {path: dns/transfer.key, required: true}]
+    returns: ["pki/csr/*.csr"]
+
+Patterns are relative to the secrets directory; they may use the host's variables and the role's own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from tram.bundle.nodes import Place, Unreadable, entries, items, line, read, text
+from tram.bundle.plays import shown
+from tram.bundle.roles import Role
+from tram.core.canonical import BadDocument
+from tram.core.tree import check_path
+from tram.register import Problem
+
+# The centre's own: with the one it signs orders, with the other it enters hosts.
+_CENTRES_OWN = ("centre", "ssh")
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """One pattern of a role; `files` are the defaults and variables it may use, `returned` is for what comes back."""
+
+    role: str
+    pattern: str
+    required: bool
+    returned: bool
+    place: Place
+    files: tuple[str, ...]
+
+
+def wishes(role: Role, project: Path) -> tuple[list[Wish], list[Problem]]:
+    """What the role declares, with all that is wrong in it."""
+    path = role.folder / "meta/tram.yml"
+    if not path.is_file():
+        return [], []
+    name = shown(path, project)
+    try:
+        keys = entries(read(path, name))
+    except Unreadable as error:
+        return [], [error.problem]
+    defaults = tuple(str(file) for folder in ("defaults", "vars") if (file := role.file(folder, "main")))
+    found: list[Wish] = []
+    problems = [
+        Place(name, line(node)).problem(f'"{key}" is not known', "known: secrets, returns")
+        for key, node in keys.items()
+        if key not in ("secrets", "returns")
+    ]
+    for key in ("secrets", "returns"):
+        for node in items(keys.get(key)):
+            place, given = Place(name, line(node)), entries(node)
+            pattern = text(given.get("path")) if given else text(node)
+            if not pattern or given.keys() - {"path", "required"}:
+                problems.append(
+                    place.problem("is not a pattern", 'write "mail/*", or {path: "mail/*", required: true}')
+                )
+                continue
+            required = text(given.get("required")).lower() in ("true", "yes")
+            found.append(Wish(role.name, pattern, required, key == "returns", place, defaults))
+    return found, problems
+
+
+def check_pattern(pattern: str) -> str:
+    """What is wrong with a pattern after its variables were filled in; "" for nothing."""
+    try:
+        check_path(pattern)
+    except BadDocument as error:
+        return error.message
+    first = pattern.partition("/")[0]
+    if any(letter in first for letter in "*?["):
+        return f'"{pattern}" does not begin with the name of one directory'
+    if first in _CENTRES_OWN:
+        return f'"{pattern}": {first}/ is the centre\'s own and never leaves it'
+    return ""
+
+
+def matching(pattern: str, secrets: Path) -> Iterator[tuple[str, Path]]:
+    """The files of the secrets directory that a pattern means, by their place in it.
+
+    Raises: ValueError for a link out of the directory.
+    """
+    inside = secrets.resolve()
+    for path in sorted(secrets.glob(pattern)):
+        if path.is_file():
+            if not path.resolve().is_relative_to(inside):
+                raise ValueError(f"{path} is a link out of the secrets directory")
+            yield path.relative_to(secrets).as_posix(), path
