@@ -116,8 +116,8 @@ class Attempt:
     def _program(self) -> Sequence[str]:
         if self.config.executor:
             return self.config.executor
-        main = self.config.runtimes / self.run.order.runtime / "tram/site/executor/__main__.py"
-        return ["/usr/bin/python3", "-I", str(main)]
+        launch = self.config.runtimes / self.run.order.runtime / "launch.py"
+        return ["/usr/bin/python3", "-I", str(launch), "tram.site.executor"]
 
     def _playbook(self) -> str:
         return "playbook" if self.phase == "apply" else "verify"
