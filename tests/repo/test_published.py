@@ -84,7 +84,6 @@ def test_no_secret_is_published(repository: Any) -> None:
         r"validate_certs\s*:\s*(false|no)\b",
         r"ssl\.CERT_NONE|_create_unverified_context|verify\s*=\s*False",
         r"curl\b.*\s(-k|--insecure)\b",
-        r"\bNOPASSWD\b.*\bALL\b.*# *noqa",
     ],
 )
 def test_no_check_is_turned_off(repository: Any, forbidden: str) -> None:
