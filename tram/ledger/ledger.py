@@ -280,7 +280,7 @@ class Ledger:
     def carried_over(self, age_limit: timedelta, *, run: str | None = None) -> list[Carried]:
         """The hosts not reached that are still owed their newest run of a playbook, first due first.
 
-        `too_old` marks those whose run began longer ago than `age_limit`: they are reported, not tried again. A host
+        `too_old` marks those first tried longer ago than `age_limit`: they are reported, not tried again. A host
         that a newer run of the same playbook names is not listed for the older one.
         """
         now = self._clock()
@@ -295,7 +295,7 @@ class Ledger:
             ),
         )
         query = (
-            select(run_hosts, runs.c.playbook, runs.c.started.label("since"))
+            select(run_hosts, runs.c.playbook, func.coalesce(run_hosts.c.started, runs.c.started).label("since"))
             .join(runs, runs.c.run == run_hosts.c.run)
             .where(run_hosts.c.state == State.NOT_REACHED, ~superseded)
             .order_by(func.coalesce(run_hosts.c.next_try, ""), run_hosts.c.run, run_hosts.c.host)

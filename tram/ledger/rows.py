@@ -79,7 +79,7 @@ class Shown:
 
 @dataclass(frozen=True, slots=True)
 class Carried:
-    """A host that was not reached and is still owed its run. `since` is when the run began."""
+    """A host that was not reached and is still owed its run. `since` is when it was first tried."""
 
     run: str
     host: str
