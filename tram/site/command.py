@@ -8,17 +8,16 @@ import os
 import sys
 import time
 from collections.abc import Sequence
-from contextlib import ExitStack
 from pathlib import Path
 
 from tram.core.errors import BadInput, TramError
-from tram.core.frames import BrokenWire, Writable
+from tram.core.frames import BrokenWire, write_frame
 from tram.site import durable, runs
 from tram.site.contact import contact
 from tram.site.drain import drain
 from tram.site.exchange import Exchange
 from tram.site.limits import POLL_SECONDS
-from tram.site.place import DEFAULT_ROOT, Config, Place
+from tram.site.place import DEFAULT_ROOT, Place
 from tram.site.status import describe
 
 
@@ -29,8 +28,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     place = Place(given.root.absolute())
     try:
         place.make()
-        config = place.config()
-        return int(given.command(place, config, given))
+        return int(given.command(place, given))
     except PermissionError as error:
         print(f"tram-site: {error.filename}: {error.strerror}; run it as root", file=sys.stderr)
         return 2
@@ -41,59 +39,52 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1  # the centre is gone; what was accepted is on the disk
 
 
-def _exchange(place: Place, config: Config, _: argparse.Namespace) -> int:
+def _exchange(place: Place, _: argparse.Namespace) -> int:
     """One conversation with the centre on standard input and output."""
     ours = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # standard output carries frames only, whoever prints
     with ours, os.fdopen(sys.stdin.fileno(), "rb", buffering=0, closefd=False) as theirs:
-        exchange = Exchange(place, config, contact(), ours)
-        exchange.begin()
+        try:
+            exchange = Exchange(place, place.config(), contact(), ours)
+            exchange.begin()
+        except TramError as error:
+            write_frame(ours, {"t": "error", "message": f"{error.message} ({error.hint})", "fatal": True})
+            raise
         exchange.serve(theirs)
     return 0
 
 
-def _drain(place: Place, config: Config, _: argparse.Namespace) -> int:
+def _drain(place: Place, _: argparse.Namespace) -> int:
     """Carry out what waits."""
-    drain(place, config)
+    drain(place, place.config())
     return 0
 
 
-def _accept(place: Place, config: Config, given: argparse.Namespace) -> int:
-    """Orders and other frames from a stick; answers to a file or standard output."""
-    with ExitStack() as open_files:
-        ours: Writable = sys.stdout.buffer
-        if given.answer is not None:
-            new = given.answer.with_name(f".{given.answer.name}.new")
-            ours = open_files.enter_context(new.open("wb"))
-        exchange = Exchange(place, config, None, ours)
-        exchange.begin()
-        refused = 0
-        for name in given.files:
-            try:
-                content = name.read_bytes()
-            except OSError as error:
-                raise BadInput(f"{name}: {error.strerror}", hint="look at the stick") from error
-            refused += _serve_file(exchange, content)
-        _wait(place, exchange.intake.accepted, given.wait)
-        if given.answer is not None:
-            exchange.answer({"t": "events"}, io.BytesIO())
-            open_files.close()
-            new.replace(given.answer)
-            durable.sync_directory(given.answer.absolute().parent)
-    return 0 if refused == 0 else 2
+def _accept(place: Place, given: argparse.Namespace) -> int:
+    """What a stick brought: the frames a centre would have sent. Answers go to a file, or to standard output.
 
-
-def _serve_file(exchange: Exchange, content: bytes) -> int:
-    try:
-        exchange.serve(_File(content))
-    except BrokenWire as error:
-        print(f"tram-site: {error.message}", file=sys.stderr)
-        return 1
-    return 0
-
-
-class _File(io.BytesIO):
-    """A stick's file as what a centre would have sent."""
+    To an answer file every report that waits is added, whether the stick asked or not: it goes back to the centre.
+    """
+    answers = io.BytesIO()
+    exchange = Exchange(place, place.config(), None, answers)
+    exchange.begin()
+    code = 0
+    for name in given.files:
+        try:
+            exchange.serve(io.BytesIO(name.read_bytes()))
+        except OSError as error:
+            raise BadInput(f"{name}: {error.strerror}", hint="look at the stick") from error
+        except BrokenWire as error:
+            print(f"tram-site: {name}: {error.message}", file=sys.stderr)
+            code = 2
+    _wait(place, exchange.intake.accepted, given.wait)
+    if given.answer is None:
+        sys.stdout.buffer.write(answers.getvalue())
+        sys.stdout.buffer.flush()
+    else:
+        exchange.answer({"t": "events"}, io.BytesIO())
+        durable.write(given.answer.absolute(), answers.getvalue())
+    return 2 if exchange.intake.refused else code
 
 
 def _wait(place: Place, names: list[str], seconds: float) -> None:
@@ -105,8 +96,8 @@ def _wait(place: Place, names: list[str], seconds: float) -> None:
         time.sleep(POLL_SECONDS)
 
 
-def _status(place: Place, config: Config, _: argparse.Namespace) -> int:
-    print(describe(place, config))
+def _status(place: Place, _: argparse.Namespace) -> int:
+    print(describe(place, place.config()))
     return 0
 
 

@@ -27,7 +27,7 @@ def drain(place: Place, config: Config) -> int:
 
 
 def _one(place: Place, config: Config, run: runs.Run) -> None:
-    """Carry out one run; one on which this program fails again and again is given up, so that the next can have its turn.
+    """Carry out one run; one on which this program fails again and again is given up, so that the next has its turn.
 
     A full disk is no such failure: then not even the count can be written, and it is tried again until there is room.
     """

@@ -23,7 +23,7 @@ RUNNER = 1  # counts up when the conversation gains something the centre can use
 
 
 class Input(Readable, Protocol):
-    """Standard input, unbuffered, so that waiting on its descriptor and reading from it agree."""
+    """Unbuffered standard input, so that waiting on its descriptor and reading from it agree; or a stick's file."""
 
     def fileno(self) -> int: ...
 

@@ -48,6 +48,7 @@ class Intake:
         self.live = live
         self.source = source
         self.accepted: list[str] = []
+        self.refused = 0
         self._store = Store(place)
         self._upload: _Upload | None = None
 
@@ -77,6 +78,7 @@ class Intake:
             order: Order | None = work()
         except Refusal as refusal:
             record(self.place, refusal, name, self.source)
+            self.refused += 1
             hint = f" ({refusal.hint})" if refusal.hint else ""
             return {"t": "refused", "run": name[:64], "reason": refusal.reason, "message": refusal.message + hint}
         except Needed as needed:
@@ -186,7 +188,6 @@ def start_draining(place: Place) -> None:
     """Start `drain` for itself, where no systemd watches the queue (simulator, tests)."""
     argv = [
         sys.executable,
-        *(["-I"] if sys.flags.isolated else []),
         "-m",
         "tram.site",
         "--root",
