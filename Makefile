@@ -23,8 +23,9 @@ lab-down: ## take the lab away, whatever state it is in
 lock: ## recompile the pinned requirements
 	scripts/lock
 
-docs: ## rewrite the tables that are made from code
+docs: ## rewrite the tables and pictures that are made from code
 	.venv/bin/python scripts/role-docs
+	.venv/bin/tram sites map inventories/lab --to docs/pictures/lab.svg
 
 clean: ## remove what was built here (not the lab, not the cached images)
 	rm -rf build .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

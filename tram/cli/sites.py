@@ -14,11 +14,16 @@ from rich.table import Table
 
 from tram.cli.i18n import _, both
 from tram.core.units import format_rate, format_share, format_span
+from tram.proof.map import province_svg
 from tram.register import Host, Link, Province, Site, load
 from tram.register.exporting import export_sheet
 from tram.register.importing import Change, Imported, import_sheets
 from tram.register.inventory import link_row
 
+MAP_EXAMPLES = """\
+Example:
+
+  tram sites map inventories/lab --to docs/pictures/lab.svg"""
 CHECK_EXAMPLES = """\
 Examples:
 
@@ -96,6 +101,15 @@ def export_file(
     """Export, and print how many rows were written."""
     rows = export_sheet(folder, to, force=force)
     _console().print(escape(_("{file}: {rows} rows written").format(file=to, rows=rows)))
+
+
+@app.command("map", help=_("Draw a province: its sites, servers and lines, as a picture (SVG)."), epilog=MAP_EXAMPLES)
+def draw(
+    folder: Folder,
+    file: Annotated[Path, typer.Option("--to", help=_("The picture to write."))],
+) -> None:
+    """Draw the picture that the README and the demo's page show."""
+    file.write_text(province_svg(load(folder)), encoding="utf-8")
 
 
 def _report(done: Imported, title: str) -> None:

@@ -66,6 +66,7 @@ class Machine:
         ssh.mkdir(parents=True)
         run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", self.name, "-f", ssh / "ssh_host_ed25519_key"])
         (self.upper / "etc/hostname").write_text(f"{self.name}\n")
+        (self.upper / "etc/hosts").write_text(f"127.0.0.1 localhost\n::1 localhost\n127.0.1.1 {self.name}\n")
         (self.upper / "etc/machine-id").write_text(f"{uuid.uuid4().hex}\n")
         root = self.upper / "root"
         (root / ".ssh").mkdir(parents=True, mode=0o700)

@@ -29,7 +29,6 @@ _FILES = {
     # A lab's disk is thrown away with the lab: flushing each unpacked file only costs time.
     "etc/dpkg/dpkg.cfg.d/lab": "force-unsafe-io\n",
     "etc/hostname": "",
-    "etc/hosts": "127.0.0.1 localhost\n::1 localhost\n",
     "etc/resolv.conf": "# written by role base\n",
     # tmpfs of a container; without a size a host could take half of the machine's memory.
     "etc/fstab": "tmpfs /tmp tmpfs mode=1777,nosuid,nodev,size=256m 0 0\n",

@@ -10,6 +10,7 @@ no interface, route or rule of ours.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -132,4 +133,8 @@ def remove(paths: LabPaths) -> None:
         os.kill(pid, signal.SIGKILL)
         wait_gone(pid, timedelta(seconds=5))
     for name in namespaces(paths.prefix):
+        # Whoever is still inside (a connection through the centre's seat, say) would keep the namespace alive.
+        for pid in run(["ip", "netns", "pids", name]).stdout.split():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(int(pid), signal.SIGKILL)
         run(["ip", "netns", "delete", name])
