@@ -134,7 +134,7 @@ def remove(paths: LabPaths) -> None:
         wait_gone(pid, timedelta(seconds=5))
     for name in namespaces(paths.prefix):
         # Whoever is still inside (a connection through the centre's seat, say) would keep the namespace alive.
-        for pid in run(["ip", "netns", "pids", name]).stdout.split():
+        for inside in run(["ip", "netns", "pids", name]).stdout.split():
             with contextlib.suppress(ProcessLookupError):
-                os.kill(int(pid), signal.SIGKILL)
+                os.kill(int(inside), signal.SIGKILL)
         run(["ip", "netns", "delete", name])

@@ -10,7 +10,12 @@ from tram.core.units import format_rate, format_share, format_span
 from tram.register import Province, Site
 
 _templates = Environment(
-    loader=PackageLoader("tram.proof"), undefined=StrictUndefined, autoescape=True, trim_blocks=True, lstrip_blocks=True
+    loader=PackageLoader("tram.proof"),
+    undefined=StrictUndefined,
+    autoescape=True,
+    trim_blocks=True,
+    lstrip_blocks=True,
+    keep_trailing_newline=True,
 )
 
 

@@ -14,7 +14,12 @@ from tram.proof.results import Proof, verdict
 from tram.register import Province
 
 _templates = Environment(
-    loader=PackageLoader("tram.proof"), undefined=StrictUndefined, autoescape=True, trim_blocks=True, lstrip_blocks=True
+    loader=PackageLoader("tram.proof"),
+    undefined=StrictUndefined,
+    autoescape=True,
+    trim_blocks=True,
+    lstrip_blocks=True,
+    keep_trailing_newline=True,
 )
 STATES = {True: "ok", False: "bad", None: "unknown"}
 
