@@ -6,6 +6,7 @@ from __future__ import annotations
 import grp
 import os
 import tempfile
+from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
 
@@ -36,40 +37,40 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
-records: {description: 'Domain to the text of its TXT record (v=DKIM1; k=rsa; p=...).', type: dict, returned: when the keys exist}
+records: {description: 'Domain to its TXT record (v=DKIM1; k=rsa; p=...).', type: dict, returned: always}
 made: {description: Domains whose key was made now., type: list, returned: always}
 """
 
 
-def secure(path: str, mode: int, gid: int) -> bool:
+def secure(path: Path, mode: int, gid: int) -> bool:
     """Give a path to root and the signing group; say whether that changed anything."""
-    stat = os.stat(path)
+    stat = path.stat()
     wrong = (stat.st_uid, stat.st_gid, stat.st_mode & 0o7777) != (0, gid, mode)
     if wrong:
         os.chown(path, 0, gid)
-        os.chmod(path, mode)
+        path.chmod(mode)
     return wrong
 
 
-def make_key(module: AnsibleModule, path: str, bits: int) -> None:
+def make_key(module: AnsibleModule, path: Path, bits: int) -> None:
     """Write a new private key; it appears under its name only when it is whole and on the disk."""
-    handle, temporary = tempfile.mkstemp(dir=os.path.dirname(path), prefix=".new-")
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".new-")
     os.close(handle)
     command = ["openssl", "genpkey", "-algorithm", "RSA", "-pkeyopt", f"rsa_keygen_bits:{bits}", "-out", temporary]
     code, _, err = module.run_command(command)
     if code != 0:
-        os.unlink(temporary)
+        Path(temporary).unlink()
         module.fail_json(msg=f"{path}: openssl made no key: {err.strip()}")
-    with open(temporary, "rb") as key:
+    with Path(temporary).open("rb") as key:
         os.fsync(key.fileno())
-    os.rename(temporary, path)
+    Path(temporary).rename(path)
 
 
-def public_record(module: AnsibleModule, path: str) -> str:
+def public_record(module: AnsibleModule, path: Path) -> str:
     """Return the TXT record of a private key (RFC 6376 section 3.6.1)."""
-    code, out, err = module.run_command(["openssl", "pkey", "-in", path, "-pubout"])
+    code, out, err = module.run_command(["openssl", "pkey", "-in", str(path), "-pubout"])
     if code != 0:
-        module.fail_json(msg=f"{path} is not a private key openssl can read: {err.strip()}. Move it away and run again.")
+        module.fail_json(msg=f"{path}: openssl reads no private key: {err.strip()}. Move it away and run again.")
     return "v=DKIM1; k=rsa; p=" + "".join(line for line in out.splitlines() if not line.startswith("-----"))
 
 
@@ -85,9 +86,10 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
-    directory, group = module.params["directory"], module.params["group"]
-    paths = {domain: f"{directory}/{domain}.{module.params['selector']}.key" for domain in module.params["domains"]}
-    missing = [domain for domain, path in paths.items() if not os.path.exists(path)]
+    directory, group = Path(module.params["directory"]), module.params["group"]
+    selector = module.params["selector"]
+    paths = {domain: directory / f"{domain}.{selector}.key" for domain in module.params["domains"]}
+    missing = [domain for domain, path in paths.items() if not path.exists()]
     if module.check_mode:
         records = {} if missing else {domain: public_record(module, path) for domain, path in paths.items()}
         module.exit_json(changed=bool(missing), made=missing, records=records)
@@ -96,8 +98,8 @@ def main() -> None:
         gid = grp.getgrnam(group).gr_gid
     except KeyError:
         module.fail_json(msg=f"there is no group {group} here: install the signing daemon first")
-    changed = not os.path.isdir(directory)
-    os.makedirs(directory, mode=0o750, exist_ok=True)
+    changed = not directory.is_dir()
+    directory.mkdir(mode=0o750, parents=True, exist_ok=True)
     changed |= secure(directory, 0o750, gid)
     for domain in missing:
         make_key(module, paths[domain], module.params["bits"])

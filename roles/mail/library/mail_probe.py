@@ -60,6 +60,7 @@ proofs: {description: 'One {site, service, proof, ok} a probe.', type: list, ret
 SUBJECT = "Công văn số 12/CV: đề nghị họp giao ban"
 TEXT = "Kính gửi Ông/Bà,\n\nĐề nghị dự họp giao ban đầu tuần. Tệp đính kèm: lịch họp.\n\nTrân trọng."
 ATTACHMENT = "lịch họp tuần.bin"
+ATTACHMENT_BYTES = 20_000
 Proof = tuple[str, bool]
 
 
@@ -133,17 +134,17 @@ class Server:
                     numbers = session.search(None, *criteria)[1][0].split()
                 found = []
                 for number in numbers:
-                    parts = session.fetch(number, "(INTERNALDATE BODY.PEEK[])")[1][0]
+                    parts: Any = session.fetch(number, "(INTERNALDATE BODY.PEEK[])")[1][0]
                     arrived = time.mktime(imaplib.Internaldate2tuple(parts[0]) or time.localtime(0))
                     found.append((email.message_from_bytes(parts[1], policy=email.policy.default), arrived))
                     session.store(number, "+FLAGS", r"(\Deleted)")
                 session.expunge()
             if found or time.monotonic() > deadline:
-                return found  # type: ignore[return-value]
+                return found
             time.sleep(2)
 
 
-def send(server: Server, to: str, id: str, port: int = 587, size: int = 20_000) -> Proof:
+def send(server: Server, to: str, id: str, port: int = 587, size: int = ATTACHMENT_BYTES) -> Proof:
     """Submit a Vietnamese message with an attachment."""
     message = EmailMessage()
     message["From"], message["To"], message["Subject"] = server.user, to, SUBJECT
@@ -155,7 +156,7 @@ def send(server: Server, to: str, id: str, port: int = 587, size: int = 20_000) 
     return f"gửi {to} qua cổng {port} · submitted for {to} by port {port}", True
 
 
-def received(server: Server, sender: str, id: str, within: float, dkim: str = "", size: int = 20_000) -> Proof:
+def received(server: Server, sender: str, id: str, within: float, dkim: str = "") -> Proof:
     """Find the message of `send` once, whole, and with the sender's domain vouched for when dkim is that domain."""
     found = server.wait_for(["HEADER", "Message-ID", f"<{id}@"], within)
     if len(found) != 1:
@@ -169,7 +170,7 @@ def received(server: Server, sender: str, id: str, within: float, dkim: str = ""
         for name, same in (
             ("subject", message["Subject"] == SUBJECT),
             ("text", content.replace("\r\n", "\n").strip() == TEXT),
-            ("attachment", files == {ATTACHMENT: attachment(id, size)}),
+            ("attachment", files == {ATTACHMENT: attachment(id, ATTACHMENT_BYTES)}),
         )
         if not same
     ]
@@ -180,7 +181,10 @@ def received(server: Server, sender: str, id: str, within: float, dkim: str = ""
     if wrong:
         return f"thư từ {sender}: sai · wrong: {', '.join(wrong)}", False
     signed = ", DKIM pass" if dkim else ""
-    return f"thư từ {sender} nguyên vẹn sau {seconds:.0f} s{signed} · mail from {sender} intact in {seconds:.0f} s", True
+    return (
+        f"thư từ {sender} nguyên vẹn sau {seconds:.0f} s{signed} · mail from {sender} intact in {seconds:.0f} s",
+        True,
+    )
 
 
 def bounced(server: Server, id: str, code: str, within: float) -> Proof:
@@ -193,9 +197,9 @@ def bounced(server: Server, id: str, code: str, within: float) -> Proof:
     return f"thư báo lỗi {code} dễ hiểu · readable bounce for {code}" + ("" if good else f": {text[:300]}"), good
 
 
-def refused(server: Server, what: str, limit: int = 0, quota: int = 0) -> Proof:
-    """Try what must not work; `what` names one of the attempts."""
-    code, reply = REFUSALS[what](server, limit, quota)
+def refused(server: Server, what: str, size: int = 0) -> Proof:
+    """Try what must not work; `what` names one of the attempts, with a size it is the size that is too much."""
+    code, reply = _sized(server, size) if size else REFUSALS[what](server)
     wanted, meaning = MEANINGS[what]
     return f"{meaning}: {code} {reply[:80]}", bool(re.fullmatch(wanted, str(code)))
 
@@ -209,7 +213,7 @@ def _rcpt(session: smtplib.SMTP, sender: str, to: str, size: int = 0) -> tuple[i
     return code, reply.decode(errors="replace")
 
 
-def _open_relay(server: Server, limit: int, quota: int) -> tuple[int, str]:
+def _open_relay(server: Server) -> tuple[int, str]:
     with server.smtp(25, login=False) as session:
         session.ehlo()
         if session.has_extn("starttls"):
@@ -217,7 +221,7 @@ def _open_relay(server: Server, limit: int, quota: int) -> tuple[int, str]:
         return _rcpt(session, "a@stranger.example", "b@elsewhere.example")
 
 
-def _plain_auth(server: Server, limit: int, quota: int) -> tuple[int, str]:
+def _plain_auth(server: Server) -> tuple[int, str]:
     with server.smtp(login=False) as session:
         session.ehlo()
         if session.has_extn("auth"):
@@ -229,7 +233,7 @@ def _plain_auth(server: Server, limit: int, quota: int) -> tuple[int, str]:
         return code, reply.decode(errors="replace")
 
 
-def _wrong_password(server: Server, limit: int, quota: int) -> tuple[int, str]:
+def _wrong_password(server: Server) -> tuple[int, str]:
     with contextlib.suppress(imaplib.IMAP4.error), server.imap("not the password"):
         return 0, "IMAP took a wrong password"
     with server.smtp(login=False) as session:
@@ -241,34 +245,28 @@ def _wrong_password(server: Server, limit: int, quota: int) -> tuple[int, str]:
         return code, bytes(reply).decode(errors="replace")
 
 
-def _foreign_sender(server: Server, limit: int, quota: int) -> tuple[int, str]:
+def _foreign_sender(server: Server) -> tuple[int, str]:
     with server.smtp() as session:
         return _rcpt(session, f"postmaster@{server.domain}", server.user)
 
 
-def _too_large(server: Server, limit: int, quota: int) -> tuple[int, str]:
+def _sized(server: Server, size: int) -> tuple[int, str]:
     with server.smtp() as session:
-        return _rcpt(session, server.user, server.user, limit + 1)
+        return _rcpt(session, server.user, server.user, size)
 
 
-def _over_quota(server: Server, limit: int, quota: int) -> tuple[int, str]:
-    with server.smtp() as session:
-        return _rcpt(session, server.user, server.user, quota * 2)
-
-
-def _vrfy(server: Server, limit: int, quota: int) -> tuple[int, str]:
+def _vrfy(server: Server) -> tuple[int, str]:
     with server.smtp(25, login=False) as session:
+        session.starttls(context=server.tls)
         code, reply = session.verify(server.user)
         return code, reply.decode(errors="replace")
 
 
-REFUSALS: dict[str, Callable[[Server, int, int], tuple[int, str]]] = {
+REFUSALS: dict[str, Callable[[Server], tuple[int, str]]] = {
     "open relay": _open_relay,
     "plain auth": _plain_auth,
     "wrong password": _wrong_password,
     "foreign sender": _foreign_sender,
-    "too large": _too_large,
-    "over quota": _over_quota,
     "vrfy": _vrfy,
 }
 MEANINGS = {

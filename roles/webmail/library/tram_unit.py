@@ -1,1 +1,0 @@
-../../mail/library/tram_unit.py
