@@ -41,7 +41,10 @@ def _places(province: Province) -> dict[str, tuple[int, int]]:
 
 
 def province_svg(province: Province, verdicts: dict[str, str] | None = None) -> str:
-    """The province as an SVG document, 960 wide, as high as its sites need. `verdicts` colours a site by its code: ok, bad or unknown."""
+    """The province as an SVG document, 960 wide, as high as its sites need.
+
+    `verdicts` colours a site by its code: ok, bad or unknown.
+    """
     places = _places(province)
     sites = [
         {
