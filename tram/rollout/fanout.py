@@ -112,7 +112,7 @@ def fan_out(scheduler: str | None, parallel: int, ledger: str) -> Iterator[Execu
     from distributed import Client  # noqa: PLC0415  half a second to import, and few need it
 
     try:
-        client = Client(scheduler, timeout="10s", set_as_default=False)  # type: ignore[no-untyped-call]
+        client = Client(scheduler, timeout="5s", set_as_default=False)  # type: ignore[no-untyped-call]
     except (OSError, ValueError) as error:
         raise SchedulerAway(
             f"no dask scheduler answers at {scheduler}", hint="start one (dask scheduler), or leave --scheduler out"
