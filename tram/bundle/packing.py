@@ -20,16 +20,12 @@ def pack(content: Content, have: Collection[str]) -> bytes:
     """Everything of `content` whose digest is not in `have`; its name is the digest of these bytes."""
     data = b"".join(bytes.fromhex(name) + len(body).to_bytes(8) + body for name, body in _lacking(content, have))
     window = min(max(1 << max(len(data) - 1, 1).bit_length(), _MIN_WINDOW), _MAX_WINDOW)
-    # lc=4, pb=0: almost all of it is text (+2 % against the preset). No checksum of xz's own: each object has its digest.
+    # lc=4, pb=0: almost all of it is text. No checksum of xz's own: each object has its digest.
     best = {"id": lzma.FILTER_LZMA2, "preset": 9 | lzma.PRESET_EXTREME, "dict_size": window, "lc": 4, "lp": 0, "pb": 0}
     return lzma.compress(data, format=lzma.FORMAT_XZ, check=lzma.CHECK_NONE, filters=[best])
 
 
 def _lacking(content: Content, have: Collection[str]) -> Iterator[tuple[str, bytes]]:
     tree = content.tree.canonical()
-    for name, body in [
-        (digest(tree), tree),
-        *((e.digest, content.objects[e.digest]) for e in content.tree.files.values()),
-    ]:
-        if name not in have:
-            yield name, body
+    wanted = {digest(tree): tree} | {e.digest: content.objects[e.digest] for e in content.tree.files.values()}
+    return ((name, body) for name, body in wanted.items() if name not in have)

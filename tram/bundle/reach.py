@@ -204,11 +204,8 @@ class Walker:
         if scene.role is not None:
             bases += [scene.role.folder / "tasks", scene.role.folder / "handlers"]
         bases.append(self.play.folder)
-        # A name with a template in it may be any file that fits.
-        pattern = re.sub(r"\{\{.*?\}\}", "*", name)
         for base in bases:
-            found = sorted(base.glob(pattern)) if pattern != name else [base / name]
-            found = [path.resolve() for path in found if path.is_file()]
+            found = [path.resolve() for path in _fitting(base, name) if path.is_file()]
             if found:
                 for path in found:
                     self._file(path, scene)
@@ -245,6 +242,22 @@ class Walker:
 
     def _wrong(self, place: Place, message: str, hint: str = "") -> None:
         self.reach.problems.append(place.problem(message, hint))
+
+
+def _fitting(base: Path, name: str) -> Sequence[Path]:
+    """The file of this name; of a name with a template in it those that fit, and that it speaks of if it speaks of any
+    ("{{ 'small' if … else 'big' }}.yml")."""
+    pattern = re.sub(r"\{\{.*?\}\}", "*", name)
+    if pattern == name:
+        return [base / name]
+    fitting = sorted(base.glob(pattern))
+    words = {
+        word for expression in re.findall(r"\{\{(.*?)\}\}", name) for word in re.findall(r"['\"](.+?)['\"]", expression)
+    }
+    spoken_of = [
+        path for path in fitting if words & {path.name, path.stem, *path.stem.split("-"), *path.stem.split("_")}
+    ]
+    return spoken_of or fitting
 
 
 def _action(keys: dict[str, Node]) -> tuple[str, Node | None]:

@@ -70,8 +70,8 @@ def naming(variables: Mapping[str, Any], paths: Sequence[str]) -> Iterator[tuple
 
 
 def inventory(host: str, groups: Mapping[str, Sequence[str]], variables: Mapping[str, Mapping[str, Any]]) -> bytes:
-    """inventory.yml: `variables` by host, `groups` with the hosts that are to be in it. What all hosts agree on is
-    written once."""
+    """inventory.yml: `variables` by host, `groups` by name, of which only hosts with variables are written. What all
+    hosts agree on is written once; a group without hosts only matters where other hosts do."""
     names = sorted(variables)
     shared = {
         name: value
@@ -88,7 +88,7 @@ def inventory(host: str, groups: Mapping[str, Sequence[str]], variables: Mapping
     children: dict[str, Any] = {
         group: {"hosts": {name: {} for name in members if name in variables}}
         for group, members in groups.items()
-        if group not in ("all", "ungrouped")
+        if group not in ("all", "ungrouped") and (len(names) > 1 or host in members)
     }
     document = {"all": {"hosts": own, "vars": shared, "children": children}}
     text = yaml.dump(_native(document), Dumper=_Dumper, allow_unicode=True, sort_keys=True, width=2**20)

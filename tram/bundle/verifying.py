@@ -10,9 +10,20 @@ from tram.bundle.reach import Reach
 
 # What of a play holds for its verification too.
 _SAME = (
-    "become become_exe become_flags become_method become_user collections environment force_handlers gather_facts"
-    " gather_subset module_defaults vars vars_files"
-).split()  # noqa: SIM905 a table of words reads better than a column of strings
+    "become",
+    "become_exe",
+    "become_flags",
+    "become_method",
+    "become_user",
+    "collections",
+    "environment",
+    "force_handlers",
+    "gather_facts",
+    "gather_subset",
+    "module_defaults",
+    "vars",
+    "vars_files",
+)
 # The words of a role's entry that are not variables for it.
 _ENTRY = frozenset(("role", "name", "when", "tags", "vars", "become", "become_user", "become_method"))
 
