@@ -1,1 +1,1 @@
-"""Carrying orders out and reports back over links that fail: ssh, or a stick."""
+"""Delivery: an order and what it needs over a line that fails, and everything the host has to tell back, once."""

@@ -1,0 +1,92 @@
+"""What the centre remembers so that less has to travel, or be made again; without it everything still works."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import json
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+from tram.bundle.content import Content
+from tram.bundle.runtime import Runtime, build_runtime
+from tram.core.canonical import BadDocument
+from tram.core.tree import Tree
+
+_KEPT_TREES = 2000
+_RUNTIME_PACKAGES = ("ansible", "jinja2", "markupsafe", "yaml", "packaging", "tram")
+
+
+def cache_dir() -> Path:
+    """The operator's cache. Source: XDG Base Directory Specification."""
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "tram"
+
+
+class TreeMemory:
+    """Trees that were sent once, by digest: names and digests of files, no content."""
+
+    def __init__(self, folder: Path | None = None) -> None:
+        self.folder = folder or cache_dir() / "trees"
+
+    def keep(self, content: Content) -> None:
+        """Remember a tree; the oldest go."""
+        with suppress(OSError):
+            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            path = self.folder / content.tree.digest
+            if path.exists():
+                os.utime(path)
+                return
+            new = path.with_name(f".{path.name}.{os.getpid()}")
+            new.write_bytes(content.tree.canonical())
+            new.replace(path)
+            found = sorted(self.folder.glob("[0-9a-f]*"), key=lambda path: path.stat().st_mtime_ns, reverse=True)
+            for old in found[_KEPT_TREES:]:
+                old.unlink(missing_ok=True)
+
+    def objects(self, trees: Iterable[str]) -> set[str]:
+        """The digests of all that is in these trees, as far as they are remembered, theirs included."""
+        return {found for tree in trees for found in self._objects(tree)}
+
+    def _objects(self, digest: str) -> Iterator[str]:
+        try:
+            tree = Tree.parse((self.folder / digest).read_bytes())
+        except (OSError, BadDocument):
+            return
+        if tree.digest == digest:
+            yield digest
+            yield from (entry.digest for entry in tree.files.values())
+
+
+def runtime() -> Runtime:
+    """The site runtime of this installation, built when its sources are others than those of the last one.
+
+    Building takes half a minute of an old controller; that nothing changed is seen in a few milliseconds.
+    """
+    folder = cache_dir() / "runtime"
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    key = folder / f"{_sources()}.json"
+    with suppress(OSError, ValueError, KeyError, TypeError):
+        found = json.loads(key.read_text())
+        path = folder / str(found["file"])
+        if path.stat().st_size == found["bytes"]:
+            return Runtime(path, str(found["id"]), int(found["bytes"]))
+    built = build_runtime(folder)
+    key.write_text(json.dumps({"file": built.path.name, "id": built.id, "bytes": built.bytes}))
+    return built
+
+
+def _sources() -> str:
+    """Name, size and time of every file the runtime may be made of."""
+    seen = hashlib.sha256()
+    for package in _RUNTIME_PACKAGES:
+        spec = importlib.util.find_spec(package)
+        for base in spec.submodule_search_locations or () if spec else ():
+            for folder, folders, names in os.walk(base):
+                folders[:] = sorted(name for name in folders if name != "__pycache__")
+                for name in sorted(names):
+                    found = (Path(folder) / name).stat()
+                    seen.update(f"{folder}/{name} {found.st_size} {found.st_mtime_ns}\n".encode())
+    return seen.hexdigest()[:32]
