@@ -1,0 +1,417 @@
+"""`tram rollout`: a change goes through the province in waves, and stops where the evidence does."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import os
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from tram.cli.i18n import _, both
+from tram.cli.rollout_words import (
+    OUTCOMES,
+    STANDINGS,
+    STATES,
+    WAVES,
+    add_columns,
+    clock,
+    coloured,
+    progress,
+    reason,
+    size,
+    span,
+)
+from tram.cli.runs import plain_host
+from tram.core.units import format_span, parse_span
+from tram.ledger import Ledger, Outcome, RolloutRow, open_ledger, utc_now
+from tram.ledger.rolloutbook import OVER
+from tram.register import Province, load
+from tram.rollout.conductor import Conductor, News, Standing, approve, ask, rows_in_order
+from tram.rollout.fanout import Deliver, Work, fan_out
+from tram.rollout.forecast import Forecast
+from tram.rollout.measure import Measure
+from tram.rollout.plan import Wave, make_plan
+from tram.rollout.policy import Policy, load_policy
+from tram.rollout.record import newest, put_down
+from tram.rollout.targets import find_playbook, targets
+
+PLAN_EXAMPLES = (
+    _("Examples:")
+    + """
+
+  tram rollout plan mail
+
+  tram rollout plan base -i inventories/ha-tinh --json | jq '.waves[].hosts[] | select(.forecast.fits | not)'"""
+)
+START_EXAMPLES = (
+    _("Examples:")
+    + """
+
+  tram rollout start mail --inventory inventories/lab
+
+  tram rollout start base -i inventories/ha-tinh --soak '2 h' --stay
+
+  TRAM_LEDGER=postgresql://tram@hub/ha-tinh tram rollout start base -i inventories/ha-tinh --scheduler tcp://192.0.2.9:8786
+
+"""
+    + _("Ends with 0 when nothing failed, 1 when it was stopped, held, paused or aborted, 2 for wrong input.")
+)
+RESUME_EXAMPLES = (
+    _("Examples:")
+    + """
+
+  tram rollout resume mail
+
+  tram rollout resume mail --approve
+
+  tram rollout resume --inventory inventories/ha-tinh
+
+"""
+    + _("Without a stack: every rollout that was interrupted or waits for a time; that is what a timer calls.")
+)
+ASK_EXAMPLES = (
+    _("Examples:")
+    + """
+
+  tram rollout pause mail
+
+  tram rollout abort mail --inventory inventories/ha-tinh"""
+)
+SHOW_EXAMPLES = (
+    _("Examples:")
+    + """
+
+  tram rollout show mail
+
+  tram rollout show mail --json | jq .state"""
+)
+
+app = typer.Typer(no_args_is_help=True, help=_("Take a change through the province in waves, on evidence."))
+
+Stack = Annotated[str, typer.Argument(metavar="STACK", help=_("A playbook's name, such as mail."))]
+Inventory = Annotated[Path, typer.Option("--inventory", "-i", metavar="DIR", help=_("The province's folder."))]
+Scheduler = Annotated[
+    str | None, typer.Option("--scheduler", metavar="ADDRESS", help=_("Spread the work over a dask cluster."))
+]
+Approve = Annotated[bool, typer.Option("--approve", help=_("Let the wave go on that waits for a person's word."))]
+Stay = Annotated[bool, typer.Option("--stay", help=_("Wait for windows and for sites not reached."))]
+AsJson = Annotated[bool, typer.Option("--json", help=_("Print it as JSON."))]
+LAB = Path("inventories/lab")
+
+
+@app.command(
+    "plan", help=_("Say who goes when and why, and what it costs each line; changes nothing."), epilog=PLAN_EXAMPLES
+)
+def plan(stack: Stack, inventory: Inventory = LAB, as_json: AsJson = False) -> None:
+    """Print the waves with the forecast of each host."""
+    province = load(inventory)
+    waves, policy, measure = _planned(province, stack, open_ledger(province.code), load_policy(inventory))
+    if as_json:
+        typer.echo(
+            json.dumps(
+                {"stack": stack, "policy": policy.plain(), "waves": [_plain_wave(w) for w in waves]},
+                ensure_ascii=False,
+                indent=2,
+            )
+        )
+        return
+    console = _console()
+    for wave in waves:
+        table = Table(title=escape(_wave_title(wave)))
+        add_columns(table, both("Host"), both("Why here"), both("Bytes"), both("Time"), both("Fits"))
+        for place in wave.places:
+            why = "\n".join(reason(found) for found in place.why)
+            table.add_row(place.host, why, *_cost(place.forecast))
+        console.print(table)
+    if measure.problem:
+        text = _("bytes are a guess, because a bundle cannot be built: {problem}")
+        console.print(f"[yellow]{escape(text.format(problem=measure.problem.message))}[/]", soft_wrap=True)
+
+
+@app.command("start", help=_("Plan a rollout and begin it."), epilog=START_EXAMPLES)
+def start(
+    stack: Stack,
+    inventory: Inventory = LAB,
+    *,
+    scheduler: Scheduler = None,
+    let: Approve = False,
+    stay: Stay = False,
+    soak: Annotated[
+        str | None, typer.Option("--soak", metavar="SPAN", help=_("How long each wave is watched: 30 s, 2 h."))
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Write the plan down, then go on with it."""
+    province = load(inventory)
+    policy = load_policy(inventory)
+    if soak is not None:
+        policy = replace(policy, soak=parse_span(soak))
+    ledger = open_ledger(province.code)
+    waves, policy, measure = _planned(province, stack, ledger, policy)
+    if measure.problem:
+        raise measure.problem
+    name = _stack(stack)
+    run = put_down(
+        ledger, waves, policy, province=province.code, stack=name, playbook=find_playbook(stack), inventory=inventory
+    )
+    _go_on(ledger, province, run, scheduler, let=let, stay=stay, as_json=as_json)
+
+
+@app.command("resume", help=_("Go on with a rollout, whatever became of who conducted it."), epilog=RESUME_EXAMPLES)
+def resume(
+    stack: Annotated[str | None, typer.Argument(metavar="STACK", help=_("A playbook's name, such as mail."))] = None,
+    inventory: Inventory = LAB,
+    *,
+    scheduler: Scheduler = None,
+    let: Approve = False,
+    stay: Stay = False,
+    as_json: AsJson = False,
+) -> None:
+    """Go on with the newest rollout of the stack, or with all that only need time."""
+    province = load(inventory)
+    ledger = open_ledger(province.code)
+    if stack is not None:
+        _go_on(ledger, province, newest(ledger, _stack(stack)).run, scheduler, let=let, stay=stay, as_json=as_json)
+        return
+    for row in ledger.rollouts.newest():
+        if row.state in (Standing.PLANNED, Standing.RUNNING, Standing.RESTING):
+            _go_on(ledger, province, row.run, scheduler, let=False, stay=stay, as_json=as_json)
+
+
+@app.command("pause", help=_("Begin no more hosts; what is under way ends."), epilog=ASK_EXAMPLES)
+def pause(stack: Stack, inventory: Inventory = LAB) -> None:
+    """Ask for a pause."""
+    _ask(stack, inventory, Standing.PAUSED)
+
+
+@app.command("abort", help=_("End a rollout where it is; nothing is undone."), epilog=ASK_EXAMPLES)
+def abort(stack: Stack, inventory: Inventory = LAB) -> None:
+    """Ask for the end."""
+    _ask(stack, inventory, Standing.ABORTED)
+
+
+@app.command("show", help=_("Show the newest rollout of a stack, wave by wave."), epilog=SHOW_EXAMPLES)
+def show(stack: Stack, inventory: Inventory = LAB, as_json: AsJson = False) -> None:
+    """Print how it stands."""
+    ledger = open_ledger(load(inventory).code)
+    row = newest(ledger, _stack(stack))
+    if as_json:
+        typer.echo(json.dumps(_plain(ledger, row), ensure_ascii=False, indent=2))
+        return
+    _print(ledger, row)
+
+
+def _planned(
+    province: Province, stack: str, ledger: Ledger, policy: Policy
+) -> tuple[tuple[Wave, ...], Policy, Measure]:
+    playbook = find_playbook(stack)
+    found = targets(playbook, province)
+
+    def last_of(host: str) -> Any:
+        return ledger.last(host)
+
+    measure = Measure(province, playbook, found, last_of)
+    with Console(stderr=True).status(_("Measuring bundles")):
+        return make_plan(found, policy, last_of=last_of, bytes_of=measure), policy, measure
+
+
+def _deliver() -> Deliver:
+    """The one seam to delivery."""
+    from tram.delivery.host import deliver_job  # noqa: PLC0415  bundles and ssh: only those who deliver need them
+
+    return deliver_job
+
+
+def _go_on(
+    ledger: Ledger, province: Province, run: str, scheduler: str | None, *, let: bool, stay: bool, as_json: bool
+) -> None:
+    """Conduct, telling each step, and end with the exit code that says how it stands."""
+    console = _console(stderr=as_json)
+    if let:
+        for accepted in approve(ledger, run, _who()):
+            console.print(_("approved: {reason}").format(reason=reason(accepted)))
+    policy = Policy.of(ledger.rollouts.get(run).policy, run)
+    work = Work(_deliver(), retry_first=policy.retry_first, retry_most=policy.retry_most)
+    classes = {site.code: site.link.link_class if site.link else "" for site in province.sites}
+    with fan_out(scheduler, policy.parallel, ledger.url) as executor:
+        standing = Conductor(
+            ledger,
+            run,
+            work,
+            executor,
+            link_class_of=lambda site: classes.get(site, ""),
+            tell=lambda news: _tell(console, news),
+            stay=stay,
+        ).conduct()
+    row = ledger.rollouts.get(run)
+    if as_json:
+        typer.echo(json.dumps(_plain(ledger, row), ensure_ascii=False, indent=2))
+    else:
+        _print(ledger, row)
+    failed = any(host.outcome is Outcome.FAILED for host in ledger.show(run).hosts)
+    if failed or standing not in (Standing.DONE, Standing.RESTING):
+        raise typer.Exit(1)
+
+
+def _tell(console: Console, news: News) -> None:
+    """One line a step, so that it also reads well in a log."""
+    now = f"{utc_now().astimezone():%H:%M:%S}"
+    if news.what == "host" and news.ended:
+        word = coloured(OUTCOMES[news.ended.outcome])
+        text = f"{escape(news.host)}: {word}" + (f": {escape(news.ended.reason)}" if news.ended.reason else "")
+    elif news.what == "wave":
+        text = _("wave {number} begins").format(number=news.wave)
+    elif news.what == "soak" and news.until:
+        text = _("wave {number} is watched until {at}").format(number=news.wave, at=clock(news.until))
+    elif news.what == "rest" and news.until:
+        text = _("nothing is due before {at}").format(at=clock(news.until))
+    else:
+        word = coloured(STANDINGS[news.what])
+        why = "; ".join(reason(found) for found in news.reasons)
+        text = _("wave {number}: {word}").format(number=news.wave, word=word) + (f": {why}" if why else "")
+    console.print(f"[dim]{now}[/] {text}", soft_wrap=True)
+
+
+def _ask(stack: str, inventory: Path, wish: Standing) -> None:
+    ledger = open_ledger(load(inventory).code)
+    row = newest(ledger, _stack(stack))
+    console = _console()
+    if row.state in OVER:
+        console.print(_("it is over already: {word}").format(word=coloured(STANDINGS[row.state])))
+        return
+    if ask(ledger, row.run, wish):
+        console.print(coloured(STANDINGS[wish]))
+    else:
+        console.print(_("its controller does so as soon as what is under way has ended"))
+
+
+def _print(ledger: Ledger, row: RolloutRow) -> None:
+    console = _console()
+    rows = rows_in_order(ledger.rollouts.places(row.run), ledger.show(row.run).hosts)
+    console.print(f"{row.run} · {escape(row.stack)} · {coloured(STANDINGS[row.state])}")
+    for wave in ledger.rollouts.waves(row.run):
+        name = WAVES.get(wave.name, wave.name)
+        title = _("Wave {number}: {name}").format(number=wave.number, name=name)
+        table = Table(title=f"{escape(title)} · {coloured(STANDINGS[wave.state])}")
+        add_columns(
+            table,
+            both("Host"),
+            both("Outcome"),
+            both("Progress"),
+            both("Sent / received"),
+            both("Tries"),
+            both("Reason"),
+        )
+        for place, host in rows:
+            if place.wave == wave.number:
+                table.add_row(
+                    host.host,
+                    coloured(STATES[host.state], lines=True),
+                    progress(host),
+                    f"{size(host.bytes_down)} / {size(host.bytes_up)}",
+                    str(host.attempts),
+                    escape(host.reason),
+                )
+        console.print(table)
+        for found in wave.objections:
+            console.print(f"  {reason(found)}", soft_wrap=True)
+    for given in ledger.rollouts.approved(row.run):
+        text = _("wave {number} was approved by {who}, {at}")
+        console.print(escape(text.format(number=given.wave, who=given.who, at=clock(given.at))))
+
+
+def _plain(ledger: Ledger, row: RolloutRow) -> dict[str, Any]:
+    """A rollout for machines: docs/contracts/ledger.md."""
+    rows = rows_in_order(ledger.rollouts.places(row.run), ledger.show(row.run).hosts)
+    return {
+        "run": row.run,
+        "stack": row.stack,
+        "state": row.state,
+        "policy": row.policy,
+        "waves": [
+            {
+                "number": wave.number,
+                "name": wave.name,
+                "state": wave.state,
+                "soak_seconds": wave.soak_seconds,
+                "needs_approval": wave.needs_approval,
+                "objections": list(wave.objections),
+                "hosts": [
+                    {**plain_host(host), "why": list(place.why), "forecast": place.forecast}
+                    for place, host in rows
+                    if place.wave == wave.number
+                ],
+            }
+            for wave in ledger.rollouts.waves(row.run)
+        ],
+        "approvals": [
+            {"wave": given.wave, "who": given.who, "accepted": list(given.accepted)}
+            for given in ledger.rollouts.approved(row.run)
+        ],
+    }
+
+
+def _plain_wave(wave: Wave) -> dict[str, Any]:
+    return {
+        "number": wave.number,
+        "name": wave.name,
+        "soak_seconds": wave.soak.total_seconds(),
+        "needs_approval": wave.needs_approval,
+        "hosts": [
+            {
+                "host": place.host,
+                "site": place.site,
+                "why": [found.plain() for found in place.why],
+                "forecast": {**place.forecast.plain(), "fits": place.forecast.fits},
+            }
+            for place in wave.places
+        ],
+    }
+
+
+def _wave_title(wave: Wave) -> str:
+    title = _("Wave {number}: {name}").format(number=wave.number, name=WAVES.get(wave.name, wave.name))
+    parts = [title, _("{count} sites").format(count=len(wave.sites))]
+    if wave.soak:
+        parts.append(_("then watched for {span}").format(span=format_span(wave.soak)))
+    if wave.needs_approval:
+        parts.append(_("begins when a person says so"))
+    return " · ".join(parts)
+
+
+def _cost(cost: Forecast) -> tuple[str, str, str]:
+    """Bytes both ways and how they are known, time, and whether it fits."""
+    known = {"bundle": _("from the bundle"), "ledger": _("as the last time"), "guess": _("a guess")}[cost.source]
+    fits = "[green]✓[/]" if cost.fits else "[red]✗[/] " + "; ".join(reason(found) for found in cost.misfits)
+    seconds = _span_of(cost.seconds)
+    return f"{size(cost.bytes_down)} / {size(cost.bytes_up)}\n[dim]{known}[/]", seconds, fits
+
+
+def _span_of(seconds: float) -> str:
+    """Seconds as people read them; below ten to a tenth."""
+    return f"{seconds:.1f} s" if seconds < 10 else span(timedelta(seconds=seconds))
+
+
+def _stack(text: str) -> str:
+    """The stack's name, of a name or a path."""
+    return Path(text).stem if text.endswith((".yml", ".yaml")) else text
+
+
+def _who() -> str:
+    """Who gives an approval: the account, and who became it."""
+    behind = os.environ.get("SUDO_USER")
+    return f"{behind} ({getpass.getuser()})" if behind else getpass.getuser()
+
+
+def _console(*, stderr: bool = False) -> Console:
+    """A terminal's width, or into a file one that holds all columns."""
+    console = Console(highlight=False, stderr=stderr)
+    return console if console.is_terminal else Console(highlight=False, stderr=stderr, width=180)
