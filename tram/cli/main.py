@@ -8,7 +8,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from tram.cli import host, lab, sites
+from tram.cli import host, lab, rollout, runs, sites
 from tram.cli.demo import demo
 from tram.core.errors import TramError
 
@@ -23,6 +23,8 @@ app.command()(demo)
 app.add_typer(lab.app, name="lab")
 app.add_typer(sites.app, name="sites")
 app.add_typer(host.app, name="host")
+app.add_typer(rollout.app, name="rollout")
+app.add_typer(runs.app, name="runs")
 
 
 def main() -> None:

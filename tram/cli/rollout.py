@@ -30,7 +30,7 @@ from tram.cli.rollout_words import (
     span,
 )
 from tram.cli.runs import plain_host
-from tram.core.units import format_span, parse_span
+from tram.core.units import parse_span
 from tram.ledger import Ledger, Outcome, RolloutRow, open_ledger, utc_now
 from tram.ledger.rolloutbook import OVER
 from tram.register import Province, load
@@ -381,7 +381,7 @@ def _wave_title(wave: Wave) -> str:
     title = _("Wave {number}: {name}").format(number=wave.number, name=WAVES.get(wave.name, wave.name))
     parts = [title, _("{count} sites").format(count=len(wave.sites))]
     if wave.soak:
-        parts.append(_("then watched for {span}").format(span=format_span(wave.soak)))
+        parts.append(_("then watched for {span}").format(span=span(wave.soak)))
     if wave.needs_approval:
         parts.append(_("begins when a person says so"))
     return " · ".join(parts)
