@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible import constants
-from ansible._internal._datatag._tags import TrustedAsTemplate
+from ansible._internal._datatag._tags import Origin, TrustedAsTemplate
 from ansible.cli import CLI
 from ansible.errors import AnsibleError
 from ansible.inventory.manager import InventoryManager
@@ -74,6 +74,11 @@ class Project:
         every = self.manager.get_vars(host=self.inventory.get_host(name))
         return {key: self.written(key, every) for key in every if key not in _MAGIC}
 
+    def origins(self, name: str) -> dict[str, str]:
+        """Where each variable of a host is written, as path:line; only of those that are written in a file."""
+        every = self.manager.get_vars(host=self.inventory.get_host(name))
+        return {key: place for key in every if key not in _MAGIC and (place := _place(every[key]))}
+
     def written(self, key: str, every: Mapping[str, Any]) -> Any:
         """One variable: as it is, unless only the centre can say what it is."""
         try:
@@ -101,6 +106,20 @@ class Project:
         for file in files:
             found |= self.loader.load_from_file(file, cache="none", trusted_as_template=True) or {}
         return found
+
+
+def _place(value: Any) -> str:
+    origin = value if isinstance(value, Origin) else Origin.get_tag(value)
+    return f"{origin.path}:{origin.line_num or 1}" if origin is not None and origin.path else ""
+
+
+def _where(error: BaseException | None) -> str:
+    """The place an error is about; Ansible's plugins often hide it in the cause."""
+    while error is not None:
+        if place := _place(getattr(error, "obj", None)):
+            return place
+        error = error.__cause__ or error.__context__
+    return ""
 
 
 def _templates(value: Any) -> Iterator[str]:
@@ -184,6 +203,7 @@ def answer(question: Mapping[str, Any]) -> dict[str, Any]:
         "groups": project.groups(),
         "matches": {pattern: project.match(pattern) for pattern in question["patterns"]},
         "variables": {name: project.variables(name) for name in wanted if name in known},
+        "origins": {name: project.origins(name) for name in wanted if name in known},
         "filled": {name: [project.filled(name, *fill) for fill in fills] for name in wanted if name in known},
         "actions": [find_action(name, collections) for name, collections in question["actions"]],
         "plugins": [find_plugin(name) for name in question["plugins"]],
@@ -199,7 +219,7 @@ def main() -> int:
     try:
         found = answer(json.load(sys.stdin))
     except AnsibleError as error:
-        found = {"error": str(error)}
+        found = {"error": str(error), "at": _where(error)}
     json.dump(found, out)
     out.close()
     return 0

@@ -43,11 +43,13 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """In the order of the question; values are written as `tram.bundle.asked` says. `core` is where ansible-core is."""
+    """In the order of the question; values are written as `tram.bundle.asked` says. `origins` are the path:line where
+    variables come from, `core` is where ansible-core is."""
 
     groups: Mapping[str, Sequence[str]]
     matches: Mapping[str, Sequence[str]]
     variables: Mapping[str, Mapping[str, Any]]
+    origins: Mapping[str, Mapping[str, str]]
     filled: Mapping[str, Sequence[Any]]
     actions: Sequence[Sequence[Found]]
     plugins: Sequence[Sequence[Found]]
@@ -75,11 +77,12 @@ def ask(question: Question, *, project: Path, secrets: Path) -> Answer:
     except ValueError as error:
         raise ProgramFailed(f"tram.bundle.asked gave no answer: {ran.stderr.strip()[-500:]}") from error
     if "error" in found:
-        raise BadInput(f"Ansible cannot read {question.inventory}: {found['error']}")
+        raise BadInput(f"{found['at'] or question.inventory}: Ansible cannot read this: {found['error']}")
     return Answer(
         groups=found["groups"],
         matches=found["matches"],
         variables=found["variables"],
+        origins=found["origins"],
         filled=found["filled"],
         actions=[[_found(row) for row in rows] for rows in found["actions"]],
         plugins=[[_found(row) for row in rows] for rows in found["plugins"]],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from tram.bundle.asking import Found
@@ -10,7 +11,8 @@ from tram.bundle.collected import Collected
 from tram.bundle.content import Content, File, content
 from tram.bundle.files import role_files, settings
 from tram.bundle.mentions import Mentions
-from tram.bundle.nodes import listed, written
+from tram.bundle.nodes import Place, listed, written
+from tram.bundle.plays import shown
 from tram.bundle.roles import Role
 from tram.bundle.secrets import check_pattern, matching
 from tram.bundle.variables import choose, errors, inventory, naming
@@ -140,19 +142,24 @@ class Assembly:
     def _variables(self) -> None:
         """The inventory: this host with what it needs, and of the others what the register says and roles look at."""
         given = choose(self.shop.answer.variables[self.host], list(self.roles), self.mentions)
-        where = self.shop.name
         for name, reason in errors(given):
-            words = f"variable {name} of {self.host} cannot be resolved at the centre: {reason}"
-            self.problems.append(Problem(where, 1, (), words))
-        paths = {str(self.shop.secrets), str(self.shop.province.folder.resolve()), str(self.shop.project.folder)}
-        for name, path in naming(given, sorted(paths)):
+            self._bad_variable(name, f"cannot be resolved at the centre: {reason}")
+        shop = self.shop
+        for name, path in naming(
+            given, [str(shop.secrets), str(shop.province.folder.resolve()), str(shop.project.folder)]
+        ):
             hint = "begin it with {{ tram_secrets_dir }}, or put the file into a role"
-            words = f"variable {name} of {self.host} names {path}, which is only at the centre"
-            self.problems.append(Problem(where, 1, (), words, hint))
+            self._bad_variable(name, f"names {path}, which is only at the centre", hint)
         variables = {self.host: given}
         if self.mentions.others:
             variables = self._neighbours(given.keys()) | variables
         self.files["inventory.yml"] = File(inventory(self.host, self.shop.answer.groups, variables), 0o600)
+
+    def _bad_variable(self, name: str, what: str, hint: str = "") -> None:
+        origin = self.shop.answer.origins[self.host].get(name, f"{self.shop.province.folder.resolve()}:1")
+        path, _, at = origin.rpartition(":")
+        place = Place(shown(Path(path), self.shop.project.folder), int(at))
+        self.problems.append(place.problem(f"variable {name} of {self.host} {what}", hint))
 
     def _neighbours(self, wanted: Iterable[str]) -> dict[str, dict[str, Any]]:
         names = set(wanted) | self.mentions.words | {"ansible_host"}

@@ -61,12 +61,13 @@ def errors(variables: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def naming(variables: Mapping[str, Any], paths: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """Variables that name a place of the centre's disk, with that place."""
-    for name in sorted(variables):
-        for text in _texts(variables[name]):
-            for path in paths:
-                if path in text:
-                    yield name, path
+    """Variables that name a place of the centre's disk, with the first of `paths` it is in."""
+    wrong = {name for name, _ in errors(variables)}
+    for name in sorted(variables.keys() - wrong):
+        texts = list(_texts(variables[name]))
+        found = next((path for path in paths if any(path in text for text in texts)), None)
+        if found is not None:
+            yield name, found
 
 
 def inventory(host: str, groups: Mapping[str, Sequence[str]], variables: Mapping[str, Mapping[str, Any]]) -> bytes:
