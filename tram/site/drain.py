@@ -12,18 +12,19 @@ from tram.site.store import Store
 def drain(place: Place, config: Config) -> int:
     """Carry out what waits; returns how many runs came to their end. Nothing when another process does it already."""
     ended = 0
-    # Looked at again after the lock is let go: who accepts an order just then finds the lock held and starts nobody.
-    while runs.waiting(place):
+    while True:
         with durable.locked(place.lock("drain"), wait=False) as mine:
             if not mine:
-                break
+                return ended
             for directory in (place.root, place.trees, place.runs, place.queue):
                 durable.tidy(directory)
             while left := runs.waiting(place):
                 _one(place, config, left[0])
                 ended += 1
             _clear_up(place)
-    return ended
+        # Once more after the lock is let go: who accepted an order just then found it held and started nobody.
+        if not runs.waiting(place):
+            return ended
 
 
 def _one(place: Place, config: Config, run: runs.Run) -> None:

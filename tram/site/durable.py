@@ -66,7 +66,9 @@ def locked(path: Path, *, wait: bool = True) -> Iterator[bool]:
 
 
 def tidy(directory: Path) -> None:
-    """Remove what a killed `write` left in a directory."""
-    for left in directory.glob(".*.new"):
-        with suppress(OSError):
-            left.unlink()
+    """Remove what a killed `write` left in a directory; what a living process writes just now stays."""
+    for left in directory.glob(".*.*.new"):
+        writer = left.name.split(".")[-2]
+        if not Path("/proc", writer).exists() or writer == str(os.getpid()):
+            with suppress(OSError):
+                left.unlink()

@@ -59,6 +59,7 @@ def conclude(place: Place, run: runs.Run) -> None:
     run.note(state=result["outcome"], waits=None, reverting=None)
     runs.dequeue(place, run)
     shutil.rmtree(run.tree, ignore_errors=True)
+    durable.tidy(run.path)
     for left in ("progress.json", "confirmed.json", "lock"):
         (run.path / left).unlink(missing_ok=True)
 

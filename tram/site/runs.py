@@ -129,6 +129,8 @@ def acknowledge(place: Place, name: str, seq: int) -> None:
 
 def forget(place: Place, names: list[str]) -> None:
     """Remove runs and what was acknowledged of them."""
+    if not names:
+        return
     for name in names:
         gone = place.runs / f".{name}.gone"
         (place.runs / name).replace(gone)

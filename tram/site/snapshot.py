@@ -23,6 +23,7 @@ from tram.site.guarded import LEFT_ALONE, ROOTS
 from tram.site.limits import SNAPSHOT_FILE_BYTES
 from tram.site.place import Config, Place
 
+_MANY = 40
 _KINDS = {stat.S_IFREG: "file", stat.S_IFDIR: "directory", stat.S_IFLNK: "link"}
 
 
@@ -82,7 +83,7 @@ def look(place: Place, config: Config, *, keep: bool = False) -> Snapshot:
     known = Snapshot.of(last).files if last else {}
     files: dict[str, Entry] = {}
     skipped: list[str] = []
-    copied = False
+    copied: list[Path] = []
     for path, full in _walk(config.system):
         info = full.lstat()
         kind = _KINDS.get(stat.S_IFMT(info.st_mode))
@@ -100,10 +101,9 @@ def look(place: Place, config: Config, *, keep: bool = False) -> Snapshot:
             content = old.content if old and old.kind == "file" and old.stat == signature else _digest(full)
             if keep and not _kept(place, content).exists():
                 _copy(full, _kept(place, content))
-                copied = True
+                copied.append(_kept(place, content))
         files[path] = Entry(kind, stat.S_IMODE(info.st_mode), info.st_uid, info.st_gid, content, signature)
-    if copied:
-        os.sync()  # one wait for all copies; a snapshot that a power cut empties is none
+    _settle(copied)
     found = Snapshot(files, skipped=skipped)
     if config.system == Path("/"):
         found.packages = _lines(["dpkg-query", "-W", "-f", "${Package} ${Version}\\n"])
@@ -189,6 +189,18 @@ def _copy(source: Path, target: Path) -> None:
     new = target.with_name(f".{target.name}.{os.getpid()}.new")
     new.write_bytes(source.read_bytes())
     new.replace(target)
+
+
+def _settle(copied: list[Path]) -> None:
+    """Bring copies to the disk: a snapshot that a power cut empties is none. Many at once are one wait for the whole disk."""
+    if len(copied) > _MANY:
+        os.sync()
+        return
+    for path in copied:
+        with path.open("rb") as file:
+            os.fsync(file.fileno())
+    for directory in {path.parent for path in copied}:
+        durable.sync_directory(directory)
 
 
 def _lines(argv: list[str]) -> list[str]:
