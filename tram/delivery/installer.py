@@ -41,7 +41,7 @@ def say(**words: object) -> None:
 
 
 def alone(lock: TextIO) -> None:
-    """Hold the lock, and end who held it: its connection may be dead without this end knowing for a quarter of an hour."""
+    """Hold the lock, and end who held it: its connection may be long dead without this end having noticed."""
     for _ in range(50):
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

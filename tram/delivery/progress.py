@@ -51,11 +51,11 @@ Tell = Callable[[Progress], None]
 
 
 class Teller:
-    """Keeps one host's progress, tells it, and writes it down now and then for `tram runs`."""
+    """Keeps one host's progress, tells it, and writes it down (in the ledger, if any) now and then for `tram runs`."""
 
     _WRITE_EVERY = 2.0  # seconds; an old controller's disk has better to do
 
-    def __init__(self, ledger: Ledger, run: str, host: str, tell: Tell) -> None:
+    def __init__(self, ledger: Ledger | None, run: str, host: str, tell: Tell) -> None:
         self.now = Progress(host)
         self._ledger, self._run, self._tell = ledger, run, tell
         self._written = 0.0
@@ -80,6 +80,8 @@ class Teller:
     def write(self) -> None:
         """Write down what was not written yet."""
         now, self._written = self.now, time.monotonic()
+        if self._ledger is None:
+            return
         self._ledger.heard(
             self._run, now.host, bytes_down=self._down, bytes_up=self._up, bytes_total=now.total,
             task=now.task or None, tasks_done=now.done, tasks_total=now.of, contact=self._unwritten,

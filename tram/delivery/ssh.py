@@ -46,7 +46,7 @@ _HINTS = {
 
 
 class SshCarrier:
-    """One host by ssh. Sessions share a connection (ControlMaster) for `policy.linger`, unless asked for a fresh one."""
+    """One host by ssh. Sessions share one connection (ControlMaster) for `policy.linger`, unless a fresh one is asked."""
 
     def __init__(self, province: Province, host: Host, policy: Policy) -> None:
         self.host = host
