@@ -155,7 +155,7 @@ def _count(block: Any) -> int:
 
 
 def _complaints(data: Mapping[str, Any]) -> Iterator[str]:
-    for name in ("msg", "reason", "stderr", "module_stderr"):
+    for name in ("msg", "reason", "stderr", "module_stderr", "module_stdout"):
         text = data.get(name)
         if isinstance(text, str) and text.strip():
             yield text.strip()

@@ -60,6 +60,8 @@ class Keeper:
             [sys.executable, "-I", str(Path(nursery.__file__)), str(theirs.fileno()), str(self._runtime)],
             pass_fds=[theirs.fileno()],
             stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=2,  # said expressly: Ansible marks the standard streams as not to be inherited
         )
         theirs.close()
         self._connection = ours
@@ -135,7 +137,11 @@ def _stamps(paths: list[Path] | tuple[Path, ...]) -> tuple[object, ...]:
             found.append((status.st_mtime_ns, status.st_size, status.st_ino))
             if path.is_dir() and path.parts[1] == "etc":
                 with os.scandir(path) as entries:
-                    files = [(entry.name, entry.stat().st_mtime_ns, entry.stat().st_size) for entry in entries if entry.is_file()]
+                    files = [
+                        (entry.name, entry.stat().st_mtime_ns, entry.stat().st_size)
+                        for entry in entries
+                        if entry.is_file()
+                    ]
                 found.append(tuple(sorted(files)))
         except OSError:
             found.append(None)

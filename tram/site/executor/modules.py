@@ -163,4 +163,6 @@ def _dotted_name(name: str, path: str) -> str:
 
 def _module_utils_folders() -> list[str]:
     core = str(common._MODULE_UTILS_PATH)
-    return [folder for folder in module_utils_loader._get_paths(subdirs=False) if folder != core and Path(folder).is_dir()]
+    return [
+        folder for folder in module_utils_loader._get_paths(subdirs=False) if folder != core and Path(folder).is_dir()
+    ]

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import gc
 import importlib
 import importlib.machinery
 import os
@@ -80,7 +81,8 @@ class Nursery:
                 importlib.import_module(name)
         if request["module"] == "ansible.modules.apt" and self._opened is None:
             with contextlib.suppress(Exception):
-                self._opened = importlib.import_module("apt").Cache()
+                self._opened = _packages().open_cache()
+        gc.freeze()  # what is here by now is not looked at by the children's collectors, and so not copied for them
 
     def _run(self, request: dict[str, Any]) -> dict[str, Any]:
         out, err, learnt = (os.memfd_create(name) for name in ("out", "err", "learnt"))
@@ -133,7 +135,7 @@ class Nursery:
         vars(basic).update(_ANSIBLE_ARGS=request["params"], _ANSIBLE_PROFILE=request["profile"])
         _add_folders(request["module_utils"], request["collections"])
         if self._opened is not None:
-            _lend(self._opened)
+            _packages().lend(self._opened)
         module, path = request["module"], request["path"]
         sys.argv = [path]
         main_module = types.ModuleType("__main__")
@@ -212,18 +214,12 @@ def _add_folders(module_utils: list[str], collections: list[str]) -> None:
     _stand_in("ansible_collections", [os.path.join(folder, "ansible_collections") for folder in collections])
 
 
-def _lend(opened: Any) -> None:
-    """Give the apt module the cache that is already open, for its first plain `apt.Cache()`; later ones are its own."""
-    apt = sys.modules["apt"]
-    real = apt.Cache
-    lent = [opened]
-
-    def cache(*args: object, **options: object) -> Any:
-        if args or options or not lent:
-            return real(*args, **options)
-        return lent.pop()
-
-    vars(apt)["Cache"] = cache
+def _packages() -> Any:
+    path = os.path.join(os.path.dirname(os.path.abspath(__file__)), "packages.py")
+    loader = importlib.machinery.SourceFileLoader("tram_packages", path)
+    module = types.ModuleType(loader.name)
+    loader.exec_module(module)
+    return module
 
 
 def _finish() -> None:

@@ -96,9 +96,7 @@ class InlineWorker:
         finally:
             data.localhost = localhost
         self._queue.send_task_result(
-            _RawTaskResult(
-                host=self._host, task=self._task, return_data=result, task_fields=self._task.dump_attrs()
-            )
+            _RawTaskResult(host=self._host, task=self._task, return_data=result, task_fields=self._task.dump_attrs())
         )
 
     def is_alive(self) -> bool:
