@@ -8,7 +8,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from tram.cli import host, lab, rollout, runs, sites
+from tram.cli import deliver, host, lab, rollout, runs, sites
 from tram.cli.demo import demo
 from tram.core.errors import TramError
 
@@ -20,6 +20,7 @@ app = typer.Typer(
     help="Provision, harden and watch a province's servers, over bad links and on old machines.",
 )
 app.command()(demo)
+app.command(epilog=deliver.EXAMPLES)(deliver.deliver)
 app.add_typer(lab.app, name="lab")
 app.add_typer(sites.app, name="sites")
 app.add_typer(host.app, name="host")

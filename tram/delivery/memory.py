@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import importlib.util
 import json
@@ -67,6 +68,12 @@ def runtime() -> Runtime:
     """
     folder = cache_dir() / "runtime"
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # many hosts want it at once, one builds it
+        return _runtime(folder)
+
+
+def _runtime(folder: Path) -> Runtime:
     key = folder / f"{_sources()}.json"
     with suppress(OSError, ValueError, KeyError, TypeError):
         found = json.loads(key.read_text())

@@ -46,7 +46,7 @@ _HINTS = {
 
 
 class SshCarrier:
-    """One host by ssh. Sessions share one connection (ControlMaster) for `policy.linger`, unless a fresh one is asked."""
+    """One host by ssh. Its sessions share a connection (ControlMaster) for `policy.linger`, but for fresh ones."""
 
     def __init__(self, province: Province, host: Host, policy: Policy) -> None:
         self.host = host
