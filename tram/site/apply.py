@@ -109,6 +109,7 @@ class Attempt:
                     cwd=self.run.tree,
                     env=self._environment(),
                     start_new_session=True,
+                    umask=0o022,  # what roles are written for; ours is narrower
                 )
             finally:
                 os.close(fd)

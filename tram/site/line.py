@@ -111,7 +111,9 @@ def _listen(addresses: list[str]) -> socket.socket | None:
     numbers = []
     for address in addresses:
         with suppress(ValueError):
-            numbers.append(int(ipaddress.IPv4Address(address)))
+            known = ipaddress.IPv4Address(address)
+            if not known.is_loopback:  # there we would hear ourselves
+                numbers.append(int(known))
     if not numbers:
         return None
     steps = [struct.pack("HBBI", _LOAD_WORD | 0x00, 0, 0, _SOURCE_OFFSET)]

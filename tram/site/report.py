@@ -56,12 +56,12 @@ def conclude(place: Place, run: runs.Run) -> None:
         _keep_returned(run, kept)
     if [event.kind for event in events.read(run.events_file, run.last_seq())] != ["result"]:
         run.tell("result", **result)
-    run.note(state=result["outcome"], waits=None, reverting=None)
-    runs.dequeue(place, run)
     shutil.rmtree(run.tree, ignore_errors=True)
-    durable.tidy(run.path)
     for left in ("progress.json", "confirmed.json", "lock"):
         (run.path / left).unlink(missing_ok=True)
+    durable.tidy(run.path)
+    run.note(state=result["outcome"], waits=None, reverting=None)
+    runs.dequeue(place, run)
 
 
 def returned(run: runs.Run) -> dict[str, bytes]:

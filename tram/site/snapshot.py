@@ -192,7 +192,7 @@ def _copy(source: Path, target: Path) -> None:
 
 
 def _settle(copied: list[Path]) -> None:
-    """Bring copies to the disk: a snapshot that a power cut empties is none. Many at once are one wait for the whole disk."""
+    """Bring copies to the disk: a snapshot that a power cut empties is none. Many are one wait for the whole disk."""
     if len(copied) > _MANY:
         os.sync()
         return

@@ -203,8 +203,8 @@ class Steps:
 
     def _restore(self, reason: str) -> None:
         """Bring the host back. Journaled first, so that a power cut in the middle of it ends in the same place."""
-        if self.run.journal().get("reverting") != reason:
-            self.run.note(reverting=reason)
+        if not self.run.journal().get("restoring"):
+            self.run.note(reverting=reason, restoring=True)
             self.run.tell("note", message=f"bringing back the previous state, because {reason}")
         before = self._before()
         if before is None:

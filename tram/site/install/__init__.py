@@ -1,0 +1,1 @@
+"""What a host needs besides the runtime, as files to be put there."""
