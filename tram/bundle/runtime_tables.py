@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from datetime import timedelta
 from pathlib import Path
@@ -31,6 +32,7 @@ def plugin_options() -> bytes:
     done = run(
         [sys.executable, "-c", Path(__file__).with_name("runtime_options.py").read_text()],
         timeout=timedelta(minutes=2),
+        env={**os.environ, "LC_ALL": "C.UTF-8"},  # Ansible takes no LANG=en, which asks us for English
     )
     return _json(json.loads(done.stdout))
 
