@@ -122,7 +122,7 @@ class Events(CallbackBase):  # type: ignore[misc]
 
     def _tell(self, status: str, result: Any, item: str | None = None) -> None:
         data: Mapping[str, Any] = result.result
-        body: dict[str, Any] = {"task": result.task_name, "status": status}
+        body: dict[str, Any] = {"task": result.task.get_name(), "status": status}
         body["seconds"] = round(time.monotonic() - self._task_began, 2)
         if "censored" not in data:
             if item is not None:
