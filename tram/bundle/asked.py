@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -91,8 +91,11 @@ class Project:
         except Exception as error:  # a lookup may raise anything; it matters only where the variable is needed
             return {"!error": " ".join(str(error).split())}
 
-    def filled(self, name: str, text: str, defaults: Mapping[str, Any]) -> Any:
-        """A text of a role's own description (meta/tram.yml) with the host's variables in it."""
+    def filled(self, name: str, text: str, defaults: Mapping[str, Any], hosts: Collection[str]) -> Any:
+        """A text of a role's own description (meta/tram.yml) with the host's variables in it; None for a host that the
+        role has nothing to do with, because evaluating may also make a secret."""
+        if name not in hosts:
+            return None
         every = self.manager.get_vars(host=self.inventory.get_host(name))
         try:
             templar = Templar(self.loader, variables={**defaults, **every, "hostvars": self.hostvars})
@@ -197,11 +200,15 @@ def answer(question: Mapping[str, Any]) -> dict[str, Any]:
     project = Project(question["inventory"], question["basedir"])
     wanted = question["hosts"]
     known = project.inventory.hosts
-    fills = [(text, project.defaults(files)) for text, files in question["fill"]]
+    matches = {pattern: project.match(pattern) for pattern in question["patterns"]}
+    fills = [
+        (text, project.defaults(files), {host for pattern in patterns for host in matches[pattern]})
+        for text, files, patterns in question["fill"]
+    ]
     vault = VaultLib(project.loader._vault.secrets)
     return {
         "groups": project.groups(),
-        "matches": {pattern: project.match(pattern) for pattern in question["patterns"]},
+        "matches": matches,
         "variables": {name: project.variables(name) for name in wanted if name in known},
         "origins": {name: project.origins(name) for name in wanted if name in known},
         "filled": {name: [project.filled(name, *fill) for fill in fills] for name in wanted if name in known},

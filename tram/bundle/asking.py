@@ -17,14 +17,15 @@ from tram.core.run import run
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """`hosts` are those whose variables are asked for, `patterns` those of plays; `fill` are texts with the files of
-    defaults they may use; `actions` and `plugins` are names to find, the first with their `collections:`."""
+    """`hosts` are those whose variables are asked for, `patterns` those of plays; `fill` are texts, the files of defaults
+    they may use, and the patterns of the plays they belong to; `actions` and `plugins` are names to find, the first
+    with their `collections:`."""
 
     inventory: str
     basedir: str
     hosts: Sequence[str]
     patterns: Sequence[str]
-    fill: Sequence[tuple[str, Sequence[str]]]
+    fill: Sequence[tuple[str, Sequence[str], Sequence[str]]]
     actions: Sequence[tuple[str, Sequence[str]]]
     plugins: Sequence[str]
     vaults: Sequence[str]

@@ -180,9 +180,11 @@ class Assembly:
             if not isinstance(filled, str):
                 reason = filled.get("!error", "is no text") if isinstance(filled, Mapping) else "is no text"
                 self.problems.append(wish.place.problem(f'"{wish.pattern}" for {self.host}: {reason}'))
+            elif wish.key == "make":
+                continue  # done when it was evaluated
             elif wrong := check_pattern(filled):
                 self.problems.append(wish.place.problem(f"for {self.host}: {wrong}"))
-            elif wish.returned:
+            elif wish.key == "returns":
                 returns.append(filled)
             else:
                 try:

@@ -1,9 +1,11 @@
 """What a role says it needs of the centre's secrets, and gives back: roles/<role>/meta/tram.yml.
 
+    make: ["{{ lookup('ansible.builtin.password', dns_transfer_key_file, length=32) }}"]
     secrets: ["mail/{{ tram_site_domain }}/*", {path: dns/transfer.key, required: true}]
     returns: ["pki/csr/*.csr"]
 
-Patterns are relative to the secrets directory; they may use the host's variables and the role's own.
+Patterns are relative to the secrets directory; they may use the host's variables and the role's own. What is under
+`make` is evaluated first, at the centre: the role's own lookups make there once what the host will only read.
 """
 
 from __future__ import annotations
@@ -21,16 +23,17 @@ from tram.register import Problem
 
 # The centre's own: with the one it signs orders, with the other it enters hosts.
 _CENTRES_OWN = ("centre", "ssh")
+_KEYS = ("make", "secrets", "returns")
 
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """One pattern of a role; `files` are the defaults and variables it may use, `returned` is for what comes back."""
+    """One line of a role; `key` is what it is under, `files` are the defaults and variables it may use."""
 
     role: str
+    key: str
     pattern: str
     required: bool
-    returned: bool
     place: Place
     files: tuple[str, ...]
 
@@ -48,11 +51,11 @@ def wishes(role: Role, project: Path) -> tuple[list[Wish], list[Problem]]:
     defaults = tuple(str(file) for folder in ("defaults", "vars") if (file := role.file(folder, "main")))
     found: list[Wish] = []
     problems = [
-        Place(name, line(node)).problem(f'"{key}" is not known', "known: secrets, returns")
+        Place(name, line(node)).problem(f'"{key}" is not known', "known: make, secrets, returns")
         for key, node in keys.items()
-        if key not in ("secrets", "returns")
+        if key not in _KEYS
     ]
-    for key in ("secrets", "returns"):
+    for key in _KEYS:
         for node in items(keys.get(key)):
             place, given = Place(name, line(node)), entries(node)
             pattern = text(given.get("path")) if given else text(node)
@@ -62,7 +65,7 @@ def wishes(role: Role, project: Path) -> tuple[list[Wish], list[Problem]]:
                 )
                 continue
             required = text(given.get("required")).lower() in ("true", "yes")
-            found.append(Wish(role.name, pattern, required, key == "returns", place, defaults))
+            found.append(Wish(role.name, key, pattern, required, place, defaults))
     return found, problems
 
 

@@ -81,7 +81,10 @@ def open_workshop(playbook: Path, province: Province, secrets: Path, hosts: Sequ
             basedir=str(playbook.parent),
             hosts=hosts,
             patterns=[play.pattern for play in plays],
-            fill=[(wish.pattern, wish.files) for wish in wished],
+            fill=[
+                (wish.pattern, wish.files, [p.play.pattern for p in parts if wish.role in p.reach.roles])
+                for wish in wished
+            ],
             actions=actions,
             plugins=plugins,
             vaults=vaults.texts,

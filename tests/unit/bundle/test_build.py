@@ -292,3 +292,31 @@ def test_a_site_unchanged_is_the_same_tree_and_one_changed_value_is_one_object_m
     bench.write({"inventories/lab/group_vars/site_huong_khe.yml": "sealed: two\nmail_accounts: []\n"})
     second = bench.build()
     assert second.objects.keys() - first.objects.keys() == {second.tree.files["inventory.yml"].digest}
+
+
+def test_a_password_is_made_at_the_centre_once_and_the_host_only_reads_it(bench: Bench) -> None:
+    bench.write(
+        {
+            "playbooks/play.yml": "- {hosts: mail, roles: [post]}\n- {hosts: hub, roles: [hub_only]}\n",
+            "roles/post/defaults/main.yml": 'post_key_file: "{{ tram_secrets_dir }}/post/{{ tram_site }}"\n',
+            "roles/post/tasks/main.yml": """
+                - ansible.builtin.debug:
+                    msg: "{{ lookup('ansible.builtin.password', post_key_file, length=12) }}"
+            """,
+            "roles/post/meta/tram.yml": """
+                make: ["{{ lookup('ansible.builtin.password', post_key_file, length=12) }}"]
+                secrets: ["post/{{ tram_site }}"]
+            """,
+            "roles/hub_only/tasks/main.yml": "[]\n",
+            "roles/hub_only/meta/tram.yml": """
+                make: ["{{ lookup('ansible.builtin.password', tram_secrets_dir ~ '/hub/' ~ tram_site) }}"]
+            """,
+        }
+    )
+    content = bench.build()
+    made = (bench.secrets / "post/huong-khe").read_text()
+    assert text_of(content, "secrets/post/huong-khe") == made
+    assert len(made.strip()) == 12
+    assert (bench.secrets / "post/huong-khe").stat().st_mode & 0o777 == 0o600
+    assert bench.build().tree.digest == content.tree.digest
+    assert sorted(path.name for path in bench.secrets.rglob("*")) == ["huong-khe", "post"], "no other host's, no hub's"
