@@ -92,12 +92,14 @@ class Assembly:
                     self.problems.append(task.place.problem(words, hint))
 
     def _roles(self) -> None:
-        for role in self.roles.values():
+        tasks = {path for part in self.parts for path in part.reach.tasks}
+        chosen_late = {name for part in self.parts for name in part.reach.open}
+        for name, role in self.roles.items():
             try:
-                for place, path in role_files(role.target, role.folder, role.files()):
+                for place, path in role_files(role, self.shop.project.folder, None if name in chosen_late else tasks):
                     self.files[place] = self.shop.vaults.file(path)
             except (ValueError, OSError) as error:
-                self.problems.append(Problem(role.target, 1, (), str(error)))
+                self.problems.append(Problem(shown(role.folder, self.shop.project.folder), 1, (), str(error)))
 
     def _own_files(self) -> None:
         for part in self.parts:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from configparser import ConfigParser, Error
 from contextlib import suppress
 from pathlib import Path
+
+from tram.bundle.roles import Role
 
 # Settings of the centre's ansible.cfg that change what a play means. All others are about the centre.
 _MEANING = (
@@ -24,16 +26,18 @@ _MEANING = (
 _BESIDE = ("files", "templates", "vars")
 
 
-def role_files(target: str, folder: Path, files: Iterable[Path]) -> Iterator[tuple[str, Path]]:
-    """The files of a role with their places.
+def role_files(role: Role, project: Path, tasks: Container[Path] | None) -> Iterator[tuple[str, Path]]:
+    """The files of a role with their places; of its tasks only those in `tasks` (None: all), because what is included
+    at the centre alone is nothing to a host.
 
-    Raises: ValueError for a link that leads out of the role.
+    Raises: ValueError for a link that leads out of the project.
     """
-    inside = folder.resolve()
-    for path in files:
-        if not path.resolve().is_relative_to(inside):
-            raise ValueError(f"{path.relative_to(folder)} is a link out of the role")
-        yield f"{target}/{path.relative_to(folder).as_posix()}", path
+    for path in role.files():
+        real, inside = path.resolve(), path.relative_to(role.folder)
+        if not (real.is_relative_to(role.folder) or real.is_relative_to(project)):
+            raise ValueError(f"{inside} is a link out of the project")
+        if tasks is None or inside.parts[0] != "tasks" or real in tasks:
+            yield f"{role.target}/{inside.as_posix()}", path
 
 
 def beside(folder: Path, texts: Iterable[str]) -> Iterator[tuple[str, Path]]:

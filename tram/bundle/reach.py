@@ -78,11 +78,14 @@ class Elsewhere:
 @dataclass(slots=True)
 class Reach:
     """What one play comes to. `whole` are the roles applied by their main tasks, with the keys of their entry in the
-    play; `files` are task files outside of roles, by their place in the tree."""
+    play; `tasks` are the task files it comes to, `open` the roles that choose some of theirs when they run; `files` are
+    task files outside of roles, by their place in the tree."""
 
     roles: dict[str, Role] = field(default_factory=dict)
     whole: dict[str, dict[str, Node]] = field(default_factory=dict)
     steps: list[Step] = field(default_factory=list)
+    tasks: set[Path] = field(default_factory=set)
+    open: set[str] = field(default_factory=set)
     elsewhere: list[Elsewhere] = field(default_factory=list)
     files: dict[str, Path] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
@@ -162,6 +165,7 @@ class Walker:
         if mark in self._been:
             return
         self._been.add(mark)
+        self.reach.tasks.add(path.resolve())
         if scene.role is None:
             self._beside(path)
         self._tasks(items(self._read(path)), _Scene(scene.role, path, scene.guard, scene.collections))
@@ -200,6 +204,8 @@ class Walker:
             self._role(name, text(given.get("tasks_from")) or "main", place, scene, _role_keys(keys))
 
     def _include(self, name: str, place: Place, scene: _Scene) -> None:
+        if scene.role is not None and is_template(name):
+            self.reach.open.add(scene.role.name)
         bases = [scene.file.parent]
         if scene.role is not None:
             bases += [scene.role.folder / "tasks", scene.role.folder / "handlers"]

@@ -108,6 +108,32 @@ def test_the_files_are_those_the_host_needs_and_no_others(far: Content) -> None:
     assert far.roles == ("common", "post", "big_only")
 
 
+def test_of_a_role_only_the_tasks_come_that_it_can_come_to_here(bench: Bench) -> None:
+    bench.write(
+        {
+            "playbooks/play.yml": "- {hosts: mail, tasks: [{import_role: {name: post, tasks_from: record}}]}\n",
+            "roles/post/tasks/main.yml": "- ansible.builtin.debug: {msg: main}\n",
+            "roles/post/tasks/record.yml": """
+                - ansible.builtin.import_tasks: deeper/one.yml
+                - ansible.builtin.include_tasks: sign.yml
+                  when: not tram_delivered
+            """,
+            "roles/post/tasks/deeper/one.yml": "- ansible.builtin.debug: {msg: one}\n",
+            "roles/post/tasks/sign.yml": "- {ansible.builtin.command: {cmd: sign}, delegate_to: localhost}\n",
+        }
+    )
+    (bench.folder / "roles/shared.yml").write_text("shared: true\n")
+    (bench.folder / "roles/post/vars").mkdir()
+    (bench.folder / "roles/post/vars/main.yml").symlink_to("../../shared.yml")
+    content = bench.build()
+    assert [place for place in content.tree.files if place.startswith("roles/")] == [
+        "roles/post/tasks/deeper/one.yml",
+        "roles/post/tasks/record.yml",
+        "roles/post/vars/main.yml",
+    ]
+    assert text_of(content, "roles/post/vars/main.yml") == "shared: true\n", "a link within the project is a file there"
+
+
 def test_modules_come_with_all_they_import_and_what_never_runs_here_comes_alone(far: Content) -> None:
     collected = {place.removeprefix("collections/ansible_collections/") for place in far.tree.files}
     assert {
