@@ -17,9 +17,10 @@ from tram.core.run import run
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """`hosts` are those whose variables are asked for, `patterns` those of plays; `fill` are texts, the files of default
-    values they may use, and the patterns of the plays they belong to; `actions` and `plugins` are names to find, the first
-    with their `collections:`."""
+    """`hosts` are those whose variables are asked for, `patterns` those of plays. `fill` are texts, the files of
+    default values they may use and the patterns of the plays they belong to. `actions` and `plugins` are names to find, the
+    first with their `collections:`.
+    """
 
     inventory: str
     basedir: str
