@@ -13,11 +13,12 @@ from tram.core.canonical import format_time
 from tram.core.frames import BrokenWire, Readable, Writable, read_data, read_frame, write_data, write_frame
 from tram.site import durable, report, runs
 from tram.site.contact import Contact
-from tram.site.intake import Answer, Intake, start_draining
+from tram.site.intake import Answer, Intake
 from tram.site.limits import DATA_FRAME_BYTES, EVENTS_FRAME_BYTES, KEPT_TREES, POLL_SECONDS, PROGRESS_SECONDS
 from tram.site.place import Config, Place, runtimes
 from tram.site.refusal import Refusal, record
 from tram.site.store import Store
+from tram.site.waking import wake
 
 RUNNER = 1  # counts up when the conversation gains something the centre can use
 
@@ -46,8 +47,8 @@ class Exchange:
         waiting = runs.waiting(self.place)
         for run in waiting:
             runs.enqueue(self.place, run)
-        if waiting and self.config.start == "spawn":
-            start_draining(self.place)
+        if waiting:
+            wake(self.place, self.config)
         self._send(state(self.place, self.config))
 
     def serve(self, theirs: Input) -> None:

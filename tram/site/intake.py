@@ -5,8 +5,6 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
-import subprocess
-import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -22,6 +20,7 @@ from tram.site.pack import unpack
 from tram.site.place import Config, Place
 from tram.site.refusal import Needed, Refusal, record
 from tram.site.store import Store
+from tram.site.waking import wake
 
 Answer = dict[str, Any]
 
@@ -172,8 +171,7 @@ class Intake:
             runs.enqueue(self.place, run)
             durable.write_json(self.place.root / "serial", order.serial)
         self.accepted.append(order.run)
-        if self.config.start == "spawn":
-            start_draining(self.place)
+        wake(self.place, self.config)
         return order
 
     def _make_room_for(self, path: Path) -> None:
@@ -182,21 +180,3 @@ class Intake:
         others.sort(key=lambda other: other.stat().st_mtime_ns, reverse=True)
         for old in others[PARTIAL_PACKS - 1 :]:
             old.unlink(missing_ok=True)
-
-
-def start_draining(place: Place) -> None:
-    """Start `drain` for itself, where no systemd watches the queue (simulator, tests)."""
-    argv = [
-        sys.executable,
-        "-m",
-        "tram.site",
-        "--root",
-        str(place.root),
-        "drain",
-    ]
-    null = subprocess.DEVNULL
-    subprocess.Popen(argv, stdin=null, stdout=null, stderr=null, start_new_session=True, env=_with_our_path())
-
-
-def _with_our_path() -> dict[str, str]:
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
