@@ -218,8 +218,8 @@ def _planned(
     def last_of(host: str) -> Any:
         return ledger.last(host)
 
-    measure = Measure(province, playbook, found, last_of)
     with Console(stderr=True).status(_("Measuring bundles")):
+        measure = Measure(province, playbook, found, last_of)
         return make_plan(found, policy, last_of=last_of, bytes_of=measure), policy, measure
 
 

@@ -7,9 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ansible.errors import AnsibleError
-from ansible.inventory.manager import InventoryManager
-from ansible.parsing.dataloader import DataLoader
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
@@ -46,6 +43,8 @@ def targets(playbook: Path, province: Province) -> Targets:
 
     Raises: BadInput for a playbook that cannot be read, or is for no host of the province.
     """
+    from ansible.errors import AnsibleError  # noqa: PLC0415  half a second to import, and most commands need it not
+
     patterns = list(dict.fromkeys(_patterns(playbook, _DEEPEST_IMPORT)))
     inventory = _inventory(province)
     try:
@@ -64,6 +63,9 @@ def targets(playbook: Path, province: Province) -> Targets:
 
 def _inventory(province: Province) -> Any:
     """The register as Ansible's inventory, without reading a file again."""
+    from ansible.inventory.manager import InventoryManager  # noqa: PLC0415  as above
+    from ansible.parsing.dataloader import DataLoader  # noqa: PLC0415
+
     manager = InventoryManager(loader=DataLoader(), parse=False)
     for group in all_groups(province):
         manager.add_group(group)
