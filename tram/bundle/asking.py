@@ -17,9 +17,10 @@ from tram.core.run import run
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """`hosts` are those whose variables are asked for, `patterns` those of plays. `fill` are texts, the files of
-    default values they may use and the patterns of the plays they belong to. `actions` and `plugins` are names to find, the
-    first with their `collections:`.
+    """What is asked, of one inventory.
+
+    `hosts`: whose variables; `patterns`: of plays; `fill`: texts, each with the files of default values it may use and
+    the patterns of the plays it belongs to; `actions`, with their `collections:`, and `plugins`: names to find.
     """
 
     inventory: str

@@ -14,6 +14,7 @@ from tram.bundle.mentions import Mentions
 from tram.bundle.nodes import Place, listed, written
 from tram.bundle.plays import shown
 from tram.bundle.roles import Role
+from tram.bundle.runtime_content import is_wanted
 from tram.bundle.secrets import check_pattern, matching
 from tram.bundle.variables import choose, errors, inventory, naming
 from tram.bundle.verifying import verify_playbook
@@ -113,6 +114,8 @@ class Assembly:
         collected = Collected()
         for found, runs in self._found():
             if found.path.is_relative_to(self.shop.answer.core):
+                if runs and not is_wanted(found.path.relative_to(self.shop.answer.core).as_posix()):
+                    self._not_in_runtime(found)
                 continue
             if "ansible_collections" in found.path.parts:
                 collected.add(found, runs=runs)
@@ -125,6 +128,13 @@ class Assembly:
         self.files |= {place: File(path.read_bytes()) for place, path in collected.files.items()}
         routing = collected.routing(groups=self.mentions.action_groups)
         self.files |= {place: File(data) for place, data in routing.items()}
+
+    def _not_in_runtime(self, found: Found) -> None:
+        name = found.path.stem
+        steps = (step for part in self.parts for step in part.reach.steps if step.action.rpartition(".")[2] == name)
+        place = next((step.place for step in steps), self.parts[0].play.place)
+        hint = "use another one, or add it to tram/bundle/runtime_content.py"
+        self.problems.append(place.problem(f"{found.kind} {name} of ansible-core is not in the sites' runtime", hint))
 
     def _found(self) -> Iterator[tuple[Found, bool]]:
         """Every plugin in use, and whether it will ever run here."""

@@ -107,7 +107,7 @@ def runtime_files() -> dict[str, bytes]:
             name = path.relative_to(folder).as_posix()
             if any(fnmatch(name, pattern) for pattern in without):
                 continue
-            if package == "ansible" and not _is_wanted(name):
+            if package == "ansible" and not is_wanted(name):
                 continue
             files[f"{package}/{name}"] = path.read_bytes()
         files |= _licences(distribution, package)
@@ -125,7 +125,8 @@ def runtime_files() -> dict[str, bytes]:
     return files
 
 
-def _is_wanted(name: str) -> bool:
+def is_wanted(name: str) -> bool:
+    """Whether the runtime has this file of the package `ansible` (path relative to the package)."""
     folder, _, leaf = name.rpartition("/")
     if folder == "modules":
         return leaf.removesuffix(".py") in _MODULES
