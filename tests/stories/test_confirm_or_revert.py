@@ -183,7 +183,8 @@ def test_sshd_that_lets_nobody_in_is_taken_back(runner: Runner) -> None:
 
 
 def test_a_firewall_that_drops_everything_is_taken_back(runner: Runner) -> None:
-    rules = "flush ruleset\ntable inet filter { chain input { type filter hook input priority 0; policy drop; } }\n"
+    chain = "type filter hook input priority 0; policy drop;"
+    rules = f"flush ruleset\ntable inet filter {{\n chain input {{\n  {chain}\n }}\n}}\n"
     tasks = [copy("/etc/nftables.conf", f"#!/usr/sbin/nft -f\n{rules}"), command("systemctl enable --now nftables")]
     run = runner.send(tasks, confirm_seconds=12)
     runner.wait(lambda: runner.journal(run)["state"] == "confirming", 60, run)

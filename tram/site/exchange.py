@@ -126,14 +126,20 @@ class Exchange:
         """Tell events as they happen, until the result is told or the centre has something to say."""
         if (run := self._run(frame)) is None:
             return
-        first, progress, said = _number(frame.get("from")), None, 0.0
+        first, progress, said = _number(frame.get("from")), None, time.monotonic()
         while True:
-            over = run.final  # looked at before the events, so that the last ones are not missed
-            first = self._tell(run, first, last=False)
-            found = run.document("progress.json")
-            if found and found != progress and time.monotonic() - said >= PROGRESS_SECONDS and not over:
-                self._send({"t": "progress", "run": run.name, **found})
-                progress, said = found, time.monotonic()
+            state = run.state  # looked at before the events, so that the last ones are not missed
+            over = state in runs.FINAL
+            # Told together now and then: each packet costs the line more than what is in it. The centre must come at
+            # once when a change waits for it.
+            if over or state == "confirming" or time.monotonic() - said >= PROGRESS_SECONDS:
+                found = run.document("progress.json")
+                if found and found != progress and not over:
+                    write_frame(self.ours, {"t": "progress", "run": run.name, **found}, flush=False)
+                    progress = found
+                first = self._tell(run, first, last=False)
+                self.ours.flush()
+                said = time.monotonic()
             if over or select.select([theirs], [], [], POLL_SECONDS)[0]:
                 return
 

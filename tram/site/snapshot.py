@@ -70,11 +70,14 @@ class Snapshot:
         return {**{name: value for name, value in asdict(self).items() if name != "files"}, "files": files}
 
 
-def take(place: Place, config: Config) -> Snapshot:
-    """Record the host as it is; on the disk when this returns."""
+def take(place: Place, config: Config) -> tuple[Snapshot, bool]:
+    """Record the host as it is; on the disk when this returns. Also whether it differs from the snapshot before."""
+    last = durable.read_json(place.snapshots / "last.json")
+    known = Snapshot.of(last).files if last else {}
     found = look(place, config, keep=True)
     durable.write_json(place.snapshots / "last.json", found.document())
-    return found
+    moved = found.files.keys() != known.keys() or not all(entry.same(known[p]) for p, entry in found.files.items())
+    return found, moved
 
 
 def look(place: Place, config: Config, *, keep: bool = False) -> Snapshot:

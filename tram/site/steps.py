@@ -95,8 +95,9 @@ class Steps:
     def guard(self) -> None:
         """Keep how the host is, before anything of it is changed. A dry run changes nothing, so it needs no guard."""
         if not self.order.check and self.run.document("snapshot.json") is None:
-            before = snapshot.take(self.place, self.config)
-            self._etckeeper("before")
+            before, moved = snapshot.take(self.place, self.config)
+            if moved:
+                self._etckeeper("before")
             self.run.put("snapshot.json", before.document())
             for path in before.skipped[:20]:
                 self.run.tell("note", message=f"/{path} is too large to be kept, it would not be brought back")
@@ -133,7 +134,8 @@ class Steps:
             once = journal.get("apply_attempt") == 1
             quiet = once and applied.code == 0 and applied.stats.get("changed") == 0
             journal = self.run.note(touched={} if quiet else self._touched())
-            self._etckeeper("after")
+            if not quiet:
+                self._etckeeper("after")
         touched: dict[str, list[str]] = journal["touched"]
         if failed and self._restores_failures():
             self._restore(f"{failed}; the tree asks for the previous state then")

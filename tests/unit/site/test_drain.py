@@ -134,7 +134,7 @@ def test_an_acknowledgement_of_what_was_never_told_is_an_error(site: Site) -> No
 
 
 def test_a_watcher_sees_events_and_progress_and_the_result(site: Site) -> None:
-    steps = [{"name": f"step {n}", "write": str(site.base / f"f{n}"), "text": "x", "sleep": 0.3} for n in range(4)]
+    steps = [{"name": f"step {n}", "write": str(site.base / f"f{n}"), "text": "x", "sleep": 1.5} for n in range(4)]
     order = site.send({"playbook.yml": script(*steps)})
     drain = site.start("drain")
     answers = site.exchange_until_result(encode({"t": "watch", "run": order.run, "from": 2}))
