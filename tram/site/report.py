@@ -76,12 +76,13 @@ def returned(run: runs.Run) -> dict[str, bytes]:
 
 def retire(place: Place) -> None:
     """Forget the oldest runs of which the centre has every event, and the snapshots nobody will go back to."""
-    acked = runs.acknowledged(place)
-    over = [run for run in runs.every(place) if run.final and acked.get(run.name, 0) >= run.last_seq()]
-    runs.forget(place, [run.name for run in over[:-KEPT_RUNS]])
-    with_snapshot = [run for run in runs.every(place) if run.final and (run.path / "snapshot.json").exists()]
-    for run in with_snapshot[:-KEPT_SNAPSHOTS]:
-        (run.path / "snapshot.json").unlink(missing_ok=True)
+    with durable.locked(place.lock("retire")):
+        acked = runs.acknowledged(place)
+        over = [run for run in runs.every(place) if run.final and acked.get(run.name, 0) >= run.last_seq()]
+        runs.forget(place, [run.name for run in over[:-KEPT_RUNS]])
+        with_snapshot = [run for run in runs.every(place) if run.final and (run.path / "snapshot.json").exists()]
+        for run in with_snapshot[:-KEPT_SNAPSHOTS]:
+            (run.path / "snapshot.json").unlink(missing_ok=True)
 
 
 def _keep_returned(run: runs.Run, kept: Path) -> None:

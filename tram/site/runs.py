@@ -41,7 +41,10 @@ class Run:
     def journal(self) -> dict[str, Any]:
         """What was journaled last; at least `state`."""
         found = durable.read_json(self.path / "state.json")
-        return found if isinstance(found, dict) and isinstance(found.get("state"), str) else {"state": "accepted"}
+        if isinstance(found, dict) and isinstance(found.get("state"), str):
+            return found
+        # Not there any more: another process has just retired it, and only what is over is retired.
+        return {"state": "accepted" if self.path.is_dir() else "done"}
 
     def note(self, **changes: Any) -> dict[str, Any]:
         """Change the journal; it is on the disk when this returns. The new journal."""
