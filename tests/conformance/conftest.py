@@ -82,11 +82,12 @@ class Project:
             own = [json.loads(line) for line in events]
         return self._read(done, own)
 
-    def start(self, playbook: str) -> subprocess.Popen[str]:
+    def start(self, playbook: str) -> subprocess.Popen[bytes]:
         """Start the executor and return at once."""
         argv = [PYTHON, "-I", self.runtime / "launch.py", "tram.site.executor", self.run, "--playbook", playbook]
         env = {**_environment(), "TRAM_RECORD": str(self.run / "record.jsonl")}
-        return subprocess.Popen(argv, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        quiet = subprocess.DEVNULL  # a pipe would be held open by the module that outlives the run
+        return subprocess.Popen(argv, env=env, stdin=quiet, stdout=quiet, stderr=quiet)
 
     def _told(self, argv: list[Any], env: dict[str, str], fds: list[int]) -> Told:
         return self._read(self._run(argv, env, fds), [])
@@ -115,7 +116,8 @@ class Project:
 
 
 def _environment() -> dict[str, str]:
-    return {name: os.environ[name] for name in ("PATH", "HOME", "USER", "LOGNAME") if name in os.environ}
+    kept = ("PATH", "HOME", "USER", "LOGNAME", "OWED_SECONDS", "OWED_FAIL", "OWED_VALIDATE")
+    return {name: os.environ[name] for name in kept if name in os.environ}
 
 
 def _snapshot(folder: Path) -> dict[str, tuple[str, int, str]]:
