@@ -131,8 +131,9 @@ def _show(province: Province, proofs: Sequence[Proof], recap: Recap, webmail: We
     table = Table(both("Site"), both("Service"), both("Proof"), title=province.name)
     for site in province.sites:
         mine = [proof for proof in proofs if proof.site == site.code]
-        for number, proof in enumerate(mine):
-            table.add_row(site.name if number == 0 else "", proof.service, f"{_MARKS[proof.ok]} {escape(proof.proof)}")
+        for number, service in enumerate(dict.fromkeys(proof.service for proof in mine)):
+            of_service = [proof for proof in mine if proof.service == service]
+            table.add_row(site.name if number == 0 else "", service, _summary(of_service))
         if not mine:
             table.add_row(site.name, "", f"{_MARKS[None]} {STATES[None]}")
     _console.print(table)
@@ -144,3 +145,10 @@ def _show(province: Province, proofs: Sequence[Proof], recap: Recap, webmail: We
         _console.print(f"  webmail: {webmail.url}  {_('test login')}: {webmail.user}")
         _console.print(f"  {_('password is in')} {webmail.password_file}")
         _console.print(f"  {_('to open it from this machine')}: {webmail.tunnel}")
+
+
+def _summary(proofs: Sequence[Proof]) -> str:
+    """How many held, and in full those that did not; the page has them all."""
+    held = sum(proof.ok is True for proof in proofs)
+    rest = [f"{_MARKS[proof.ok]} {escape(proof.proof)}" for proof in proofs if proof.ok is not True]
+    return "\n".join([f"{_MARKS[verdict(list(proofs))]} {held}/{len(proofs)}", *rest])
