@@ -20,21 +20,15 @@ class Proof:
     ok: bool | None
 
 
-def read_proofs(directory: Path) -> list[Proof]:
-    """All results in a directory, by file, in the order the plays wrote them.
+def read_proofs(file: Path) -> list[Proof]:
+    """The results a verify play wrote, in its order.
 
-    Raises: BadInput that names a file which is no such result.
+    Raises: BadInput when the file is no such list.
     """
-    proofs: list[Proof] = []
-    for file in sorted(directory.glob("*.json")):
-        try:
-            rows = json.loads(file.read_text())
-            proofs += [Proof(row["site"], row["service"], row["proof"], row["ok"]) for row in rows]
-        except (ValueError, KeyError, TypeError) as error:
-            raise BadInput(
-                f"{file}: is no list of verify results ({error})", hint="run the verify play again"
-            ) from error
-    return proofs
+    try:
+        return [Proof(row["site"], row["service"], row["proof"], row["ok"]) for row in json.loads(file.read_text())]
+    except (ValueError, KeyError, TypeError) as error:
+        raise BadInput(f"{file}: is no list of verify results ({error})", hint="run the verify play again") from error
 
 
 def verdict(proofs: list[Proof]) -> bool | None:
