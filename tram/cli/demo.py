@@ -117,7 +117,7 @@ def _play(out: Console, playbook: Path, inventory: Path, lab: Lab) -> Recap:
 
 
 def _proofs(province: Province, verified: Recap) -> list[Proof]:
-    """What a verify play proved that writes no results of its own: each task of a role is one proof, named by itself."""
+    """What a verify play proved that writes no results of its own: each task of a role is a proof, named by itself."""
     site_of = {host.inventory_name: site.code for site in province.sites for host in site.hosts}
     ok = {"ok": True, "changed": True, "failed": False}
     return [
