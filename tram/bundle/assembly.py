@@ -111,7 +111,7 @@ class Assembly:
 
     def _plugins(self) -> None:
         """Modules and plugins that ansible-core does not have."""
-        collected = Collected()
+        collected = Collected(self.shop.imports)
         for found, runs in self._found():
             if found.path.is_relative_to(self.shop.answer.core):
                 if runs and not is_wanted(found.path.relative_to(self.shop.answer.core).as_posix()):

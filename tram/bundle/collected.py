@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from pathlib import Path
 
 from tram.bundle.asking import Found
@@ -16,10 +17,12 @@ _FRAGMENT = re.compile(r"\b([a-z_]\w*\.[a-z_]\w*)\.([a-z_]\w*)(?:\.\w+)?\b")
 
 
 class Collected:
-    """Files of collections; `files` has them by their place in the tree."""
+    """Files of collections; `files` has them by their place in the tree. `known` remembers what each file imports, for
+    the next host."""
 
-    def __init__(self) -> None:
+    def __init__(self, known: dict[Path, tuple[Path, ...]]) -> None:
         self.files: dict[str, Path] = {}
+        self._known = known
         self._names: dict[str, set[tuple[str, str]]] = {}
         self._base = Path()
         self._imported: set[Path] = set()
@@ -43,7 +46,7 @@ class Collected:
         for collection in sorted(self._names):
             path = self._base.joinpath(*collection.split("."), "meta/runtime.yml")
             if path.is_file():
-                kept = _kept(entries(read(path, str(path))), self._names[collection], groups=groups)
+                kept = _kept(_runtime(path, path.stat().st_mtime_ns), self._names[collection], groups=groups)
                 if kept:
                     written_files[self._place(path)] = written(mapped(kept)).encode()
         return written_files
@@ -59,7 +62,9 @@ class Collected:
         for package in path.parents[: len(path.relative_to(self._base).parts) - 3]:
             if (package / "__init__.py").is_file():
                 self._file(package / "__init__.py", runs=True)
-        for needed in _imports(path, self._base):
+        if path not in self._known:
+            self._known[path] = tuple(dict.fromkeys(_imports(path, self._base)))
+        for needed in self._known[path]:
             self._file(needed, runs=True)
 
     def _fragments(self, path: Path) -> None:
@@ -103,6 +108,12 @@ def _module(parts: list[str], base: Path) -> Iterator[Path]:
     for file in (path.with_name(f"{path.name}.py"), path / "__init__.py"):
         if file.is_file():
             yield file
+
+
+@lru_cache(maxsize=16)
+def _runtime(path: Path, _changed: int) -> dict[str, Node]:
+    """meta/runtime.yml of a collection, as long as it has not changed: some are long."""
+    return entries(read(path, str(path)))
 
 
 def _kept(runtime: Mapping[str, Node], names: set[tuple[str, str]], *, groups: bool) -> dict[str, Node]:

@@ -5,15 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import yaml
 
 from tram.register import Problem
 
 Node = yaml.Node
-_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-_DUMPER: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +39,7 @@ def read(path: Path, shown: str) -> Node | None:
     Raises: Unreadable.
     """
     try:
-        found: Node | None = yaml.compose(path.read_text(encoding="utf-8"), Loader=_LOADER)
+        found: Node | None = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
     except (OSError, UnicodeDecodeError) as error:
         raise Unreadable(Problem(shown, 1, (), f"cannot be read: {error}")) from error
     except yaml.MarkedYAMLError as error:
@@ -107,7 +104,7 @@ def mapped(values: dict[str, Node]) -> Node:
 
 def written(node: Node) -> str:
     """The node as a document, without its comments."""
-    return str(yaml.serialize(node, Dumper=_DUMPER, allow_unicode=True, width=2**20))
+    return str(yaml.serialize(node, Dumper=yaml.CSafeDumper, allow_unicode=True, width=2**20))
 
 
 def is_template(words: str) -> bool:

@@ -20,7 +20,7 @@ _CONNECTION = re.compile(
 )
 
 
-class _Dumper(yaml.SafeDumper):
+class _Dumper(yaml.CSafeDumper):
     """Writes text that is no template so that Ansible never takes it for one."""
 
 

@@ -32,6 +32,7 @@ class Vaults:
     texts: list[str] = field(default_factory=list)
     opened: Sequence[str] = ()
     _sealed: dict[Path, list[_Sealed]] = field(default_factory=dict)
+    _files: dict[Path, File] = field(default_factory=dict)
 
     def look(self, paths: Iterable[Path]) -> None:
         """Find the vaults of these files."""
@@ -52,6 +53,11 @@ class Vaults:
 
     def file(self, path: Path) -> File:
         """The file with its vaults opened; such a file is its owner's alone."""
+        if path not in self._files:
+            self._files[path] = self._file(path)
+        return self._files[path]
+
+    def _file(self, path: Path) -> File:
         mode = 0o755 if path.stat().st_mode & 0o100 else 0o644
         parts = self._sealed.get(path)
         if not parts:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from tram.bundle.asking import Answer, Found, Question, ask
@@ -46,6 +46,7 @@ class Workshop:
     answer: Answer
     actions: dict[tuple[str, tuple[str, ...]], Sequence[Found]]
     plugins: dict[str, Sequence[Found]]
+    imports: dict[Path, tuple[Path, ...]] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
