@@ -140,7 +140,7 @@ def project(runtime: Path, tmp_path: Path) -> Project:
 
 
 def make_project(runtime: Path, run: Path) -> Project:
-    """A fresh copy of the project, with the few collections' modules it uses beside the playbook, as in a delivered tree."""
+    """A fresh copy of the project, with the few modules of collections it uses beside the playbook, as delivered."""
     tree = run / "tree"
     shutil.copytree(PROJECT, tree, ignore=shutil.ignore_patterns("__pycache__"))
     for namespace, name, module in _COLLECTIONS:

@@ -13,9 +13,7 @@ import pytest
 from .conftest import Project
 
 
-def test_the_next_run_runs_a_handler_that_a_killed_run_owes(
-    project: Project, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_next_run_runs_a_handler_that_a_killed_run_owes(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OWED_SECONDS", "60")
     _kill_during(project, "Takes its time")
     assert (project.run / "work/config").read_text() == "new\n"

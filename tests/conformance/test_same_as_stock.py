@@ -13,10 +13,10 @@ from .conftest import Project, Told, make_project
 # What differs between any two runs of the same playbook.
 _OF_THE_MOMENT = frozenset(
     """
-    start end delta atime mtime ctime inode dev ansible_job_id results_file duration elapsed backup_file
-    epoch block_size blocks version pid cache_update_time stdout_lines_async finished_at access_time modification_time
+    start end delta atime mtime ctime inode dev ansible_job_id results_file duration elapsed backup_file epoch
+    block_size blocks version pid cache_update_time stdout_lines_async finished_at access_time modification_time
     module_stdout_pid started_at
-    """.split()
+    """.split()  # noqa: SIM905
 )
 _TEXT_OF_THE_MOMENT = (
     (re.compile(r"ansible-tmp-[0-9.]+-\d+-\d+"), "ansible-tmp"),

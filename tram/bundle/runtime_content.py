@@ -63,13 +63,14 @@ _ANSIBLE_WITHOUT = (
 # Builtin modules that stay: what the roles use, what runs on Debian, and what action plugins run on their own.
 _MODULES = frozenset(
     """
-    __init__ add_host apt apt_key apt_repository assemble assert async_status async_wrapper blockinfile command copy cron
-    deb822_repository debconf debug dpkg_selections expect fail fetch file find gather_facts get_url getent git group
-    group_by hostname import_playbook import_role import_tasks include_role include_tasks include_vars iptables
-    known_hosts lineinfile meta mount_facts package package_facts pause ping pip raw reboot replace script service
-    service_facts set_fact set_stats setup shell slurp stat systemd systemd_service sysvinit tempfile template unarchive
-    uri user validate_argument_spec wait_for wait_for_connection
-    """.split()
+    __init__ add_host apt apt_key apt_repository assemble assert async_status async_wrapper blockinfile command
+    copy cron deb822_repository debconf debug dpkg_selections expect fail fetch file find gather_facts get_url
+    getent git group group_by hostname import_playbook import_role import_tasks include_role include_tasks
+    include_vars iptables known_hosts lineinfile meta mount_facts package package_facts pause ping pip raw
+    reboot replace script service service_facts set_fact set_stats setup shell slurp stat systemd
+    systemd_service sysvinit tempfile template unarchive uri user validate_argument_spec wait_for
+    wait_for_connection
+    """.split()  # noqa: SIM905
 )
 
 # `python3 -I launch.py MODULE ARGS…`: of all there is on the host, only this directory is added to the search path.

@@ -21,10 +21,10 @@ _NAMES = {
     "vars": (loader.vars_loader, ("host_group_vars",)),
     "lookup": (
         loader.lookup_loader,
-        (
-            "csvfile dict env file fileglob first_found indexed_items ini inventory_hostnames items lines list nested "
-            "password pipe random_choice sequence subelements template together url varnames vars"
-        ).split(),
+        """
+    csvfile dict env file fileglob first_found indexed_items ini inventory_hostnames items lines list nested
+    password pipe random_choice sequence subelements template together url varnames vars
+    """.split(),  # noqa: SIM905,
     ),
 }
 _PROSE = ("description", "version_added", "notes")

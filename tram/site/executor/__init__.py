@@ -1,4 +1,4 @@
-"""One playbook at the site: the stock Ansible engine and unmodified modules, without the cost of the harness around them.
+"""One playbook at the site: the stock Ansible engine and unmodified modules, without what the harness around costs.
 
     python3 -I tram/site/executor/__main__.py RUNDIR --playbook playbook.yml [--check] --events FD
 

@@ -66,7 +66,7 @@ class Events(CallbackBase):  # type: ignore[misc]
     def v2_playbook_on_no_hosts_matched(self) -> None:
         self.note("a play of this playbook is for other hosts only")
 
-    def v2_playbook_on_task_start(self, task: Any, is_conditional: bool) -> None:
+    def v2_playbook_on_task_start(self, task: Any, is_conditional: bool) -> None:  # noqa: ARG002
         self._start(task)
         self._done += 1
 

@@ -1,4 +1,4 @@
-"""Small file work on "the remote host" when that is this host and this user: done at once, without a shell for each step."""
+"""Small file work on "the remote host" when that is this host and this user: done at once, no shell for each step."""
 
 from __future__ import annotations
 
@@ -82,13 +82,13 @@ def install() -> None:
             return stock_expand(self, path, sudoable, pathsep)
         if head == "~":
             head += self._get_remote_user() or ""
-        home = os.path.expanduser(head)
+        home = os.path.expanduser(head)  # noqa: PTH111  # an unknown name stays as it is, as in a shell
         return f"{home}/{rest}" if slash else home
 
     def remote_file_exists(self: Any, path: Any) -> bool:
         if not runs_here(self):
             return bool(stock_exists(self, path))
-        return (Path(self._loader.get_basedir()) / path).exists()
+        return bool((Path(self._loader.get_basedir()) / path).exists())
 
     ActionBase._make_tmp_path = make_tmp_path
     ActionBase._remove_tmp_path = remove_tmp_path

@@ -1,4 +1,4 @@
-"""The nursery seen from the engine: started early, asked for each module, started anew when packages changed under it."""
+"""The nursery seen from the engine: started early, asked for each module, started anew when packages changed."""
 
 from __future__ import annotations
 
@@ -129,7 +129,7 @@ class Keeper:
 
 
 def _stamps(paths: list[Path] | tuple[Path, ...]) -> tuple[object, ...]:
-    """What changes when a file, or a file in a folder, is changed: times and sizes, of folders also of their entries."""
+    """What changes when a file, or a file in a folder, does: times and sizes, for settings also the entries'."""
     found: list[object] = []
     for path in paths:
         try:

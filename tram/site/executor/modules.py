@@ -18,8 +18,8 @@ from typing import Any
 import ansible.executor.module_common as common
 import ansible.plugins.action as action_plugins
 from ansible import constants
-from ansible.module_utils.common.text.converters import to_text
 from ansible.module_utils.common.json import Direction, get_module_encoder
+from ansible.module_utils.common.text.converters import to_text
 from ansible.plugins.action import ActionBase
 from ansible.plugins.loader import module_utils_loader
 from ansible.utils.collection_loader import AnsibleCollectionConfig

@@ -1,8 +1,8 @@
 """Handlers that are owed: notified, but not yet run. Kept on the disk, because a run can be broken off at any moment.
 
-A handler is owed from the moment its task begins (the task may change the host and be killed before it says so) until the
-handler ran to its end. The next run that reads the file notifies it again; a handler run once too often is harmless, one
-never run leaves a service on its old configuration.
+A handler is owed from the moment its task begins (the task may change the host and be killed before it says so) until
+the handler ran to its end. The next run that reads the file notifies it again; a handler run once too often is
+harmless, one never run leaves a service on its old configuration.
 """
 
 from __future__ import annotations

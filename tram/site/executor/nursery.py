@@ -1,14 +1,15 @@
 """A warm interpreter in the state a module expects, from which each module gets a forked child of its own.
 
-Started once a run as a program of its own, so that nothing of the engine is in it: it knows `ansible.module_utils` as a
-module sees it on a target host, and no package of the runtime besides. What it imports once, every module finds imported;
-what a module does to its interpreter dies with the module.
+Started once a run as a program of its own, so that nothing of the engine is in it: it knows `ansible.module_utils` as
+a module sees it on a target host, and no package of the runtime besides. What it imports once, every module finds
+imported; what a module does to its interpreter dies with the module.
 
     python3 -I nursery.py SOCKET_FD RUNTIME
 
-Requests and replies on the socket: 4 bytes big-endian length, then a pickled dict. Only the engine that started it is at
-the other end. A request has: module (dotted name), path, params (JSON bytes), profile, env (to add), cwd, module_utils
-and collections (folders to search); the reply: rc, stdout, stderr (bytes). SIGUSR1 kills the module that runs now.
+Requests and replies on the socket: 4 bytes big-endian length, then a pickled dict. Only the engine that started it is
+at the other end. A request has: module (dotted name), path, params (JSON bytes), profile, env (to add), cwd,
+module_utils and collections (folders to search); the reply: rc, stdout, stderr (bytes). SIGUSR1 kills the module that
+runs now.
 """
 
 from __future__ import annotations
@@ -28,9 +29,11 @@ import sys
 import threading
 import time
 import types
+from pathlib import Path
 from typing import Any, NoReturn
 
 _HEADER = struct.Struct(">I")
+_HERE = Path(__file__).resolve().parent
 # What reads the host's settings when it is imported must not be kept from an earlier moment of the run.
 _NEVER_KEPT = ("apt", "apt_pkg", "apt_inst", "aptsources", "__main__", "__mp_main__")
 
@@ -39,9 +42,9 @@ def main() -> NoReturn:
     connection = socket.socket(fileno=int(sys.argv[1]))
     runtime = sys.argv[2]
     sys.dont_write_bytecode = True  # the tree that was delivered stays as it was delivered
-    sys.path[:] = [part for part in sys.path if part != os.path.dirname(os.path.abspath(__file__))]
+    sys.path[:] = [part for part in sys.path if part != str(_HERE)]
     os.setsid()
-    _stand_in("ansible", [os.path.join(runtime, "ansible")])
+    _stand_in("ansible", [f"{runtime}/ansible"])
     importlib.import_module("ansible.module_utils.basic")
     importlib.import_module("ansible.module_utils._internal._ansiballz._loader")
     Nursery(connection, runtime).serve()
@@ -113,6 +116,7 @@ class Nursery:
                 os.dup2(source, target)
             os.close(null)
             os.chdir(request["cwd"])
+            os.environ.pop("TRAM_RUN", None)  # marks processes of the run, not what a module leaves running
             os.environ.update(request["env"])
             time.tzset()
             known = set(sys.modules)
@@ -156,6 +160,7 @@ class Nursery:
                 raise RuntimeError("New-style module did not handle its own exit.")
             except Exception as error:
                 loader._handle_exception(error, request["profile"])
+                return 1
         except SystemExit as leaving:
             return _exit_code(leaving)
 
@@ -202,7 +207,7 @@ def _stand_in(name: str, folders: list[str]) -> None:
     """A package of which only the search path matters, as in the archive Ansible sends to a host."""
     package = types.ModuleType(name)
     package.__path__ = folders
-    package.__file__ = os.path.join(folders[0], "__init__.py") if folders else None
+    package.__file__ = f"{folders[0]}/__init__.py" if folders else None
     package.__spec__ = importlib.machinery.ModuleSpec(name, None, is_package=True)
     package.__spec__.submodule_search_locations = folders
     sys.modules[name] = package
@@ -211,12 +216,11 @@ def _stand_in(name: str, folders: list[str]) -> None:
 def _add_folders(module_utils: list[str], collections: list[str]) -> None:
     package = sys.modules["ansible.module_utils"]
     package.__path__[:0] = module_utils
-    _stand_in("ansible_collections", [os.path.join(folder, "ansible_collections") for folder in collections])
+    _stand_in("ansible_collections", [f"{folder}/ansible_collections" for folder in collections])
 
 
 def _packages() -> Any:
-    path = os.path.join(os.path.dirname(os.path.abspath(__file__)), "packages.py")
-    loader = importlib.machinery.SourceFileLoader("tram_packages", path)
+    loader = importlib.machinery.SourceFileLoader("tram_packages", str(_HERE / "packages.py"))
     module = types.ModuleType(loader.name)
     loader.exec_module(module)
     return module

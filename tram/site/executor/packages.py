@@ -1,4 +1,4 @@
-"""The package cache, opened once for all `apt` tasks of a run. Loaded by the nursery; used in the module's own process."""
+"""The package cache, opened once for all `apt` tasks of a run: in the nursery, for the module's own process."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Tasks executed in this process, where Ansible forks a worker and carries its result through a queue and a thread.
 
-What the fork protected is protected otherwise: the task (with its parents) is a copy, the variables are a copy, the result
-goes through pickle as it would on the queue. Actions that are not Ansible's own keep their fork.
+What the fork protected is protected otherwise: the task (with its parents) is a copy, the variables are a copy, the
+result goes through pickle as it would on the queue. Actions that are not Ansible's own keep their fork.
 """
 
 from __future__ import annotations
@@ -9,11 +9,11 @@ from __future__ import annotations
 import pickle
 from typing import Any
 
-import ansible.executor.task_executor as task_executor
-import ansible.plugins.strategy as strategies
 from ansible._internal import _task
+from ansible.executor import task_executor
 from ansible.executor.process.worker import WorkerProcess
 from ansible.executor.task_result import _RawTaskResult
+from ansible.plugins import strategy as strategies
 from ansible.plugins.loader import action_loader
 from ansible.plugins.strategy import StrategyBase
 

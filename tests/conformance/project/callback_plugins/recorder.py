@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from pathlib import Path
 
 from ansible.plugins.callback import CallbackBase
 
@@ -23,7 +24,7 @@ class CallbackModule(CallbackBase):
 
     def __init__(self):
         super().__init__()
-        self._file = open(os.environ["TRAM_RECORD"], "a")
+        self._file = Path(os.environ["TRAM_RECORD"]).open("a")  # noqa: SIM115
 
     def _write(self, event, *words):
         self._file.write(json.dumps([event, *words], default=repr, sort_keys=True) + "\n")
@@ -46,7 +47,7 @@ class CallbackModule(CallbackBase):
         self._write("notify", handler.get_name(), host.name)
 
     def v2_playbook_on_include(self, included_file):
-        self._write("include", os.path.basename(included_file._filename), [h.name for h in included_file._hosts])
+        self._write("include", Path(included_file._filename).name, [h.name for h in included_file._hosts])
 
     def v2_playbook_on_no_hosts_matched(self):
         self._write("no hosts")
