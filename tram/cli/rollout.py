@@ -241,12 +241,13 @@ def _go_on(
     policy = Policy.of(ledger.rollouts.get(run).policy, run)
     work = Work(_deliver(), retry_first=policy.retry_first, retry_most=policy.retry_most)
     classes = {site.code: site.link.link_class if site.link else "" for site in province.sites}
-    with fan_out(scheduler, policy.parallel, ledger.url) as executor:
+    with fan_out(scheduler, policy.parallel, ledger.url) as (executor, width):
         standing = Conductor(
             ledger,
             run,
             work,
             executor,
+            width=width,
             link_class_of=lambda site: classes.get(site, ""),
             tell=lambda news: _tell(console, news),
             stay=stay,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DatabaseError, IntegrityError, InterfaceError
 
 from tram.core.errors import BadInput, TramError
-from tram.ledger.migrations import STEPS, Step, migrate
+from tram.ledger.migrations import STEPS, Step, migrate, version
 
 # A writer waits this long for another one. Writes take milliseconds; only a stopped machine holds the file longer.
 _BUSY_SECONDS = 30
@@ -33,17 +34,24 @@ class Database:
         """
         self.url = _checked(url)
         self._engine = _engine(self.url)
-        with self.write() as connection:
-            migrate(connection, steps)
+        with self.read() as connection:
+            current = version(connection) == len(steps)
+        if not current:
+            with self.write() as connection:
+                migrate(connection, steps)
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
-        """A transaction that only looks: it sees one state and stops nobody.
+        """A transaction that only looks: it sees one state of things from begin to end, and stops nobody.
 
         Raises: LedgerFailed.
         """
-        with self._said(), self._engine.connect() as connection, connection.begin():
-            yield connection
+        with self._said(), self._engine.connect() as plain:
+            # SQLite's readers always see one state; PostgreSQL's only when asked.
+            level = {} if plain.dialect.name == "sqlite" else {"isolation_level": "REPEATABLE READ"}
+            connection = plain.execution_options(**level)
+            with connection.begin():
+                yield connection
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
@@ -94,7 +102,9 @@ def _checked(text: str) -> URL:
     return url
 
 
+@cache
 def _engine(url: URL) -> Engine:
+    """The connections to one database, shared by all of a process who open it: a ledger is opened for every host."""
     if url.drivername != "sqlite":
         return create_engine(url, pool_pre_ping=True, pool_size=4, max_overflow=60)
     path = Path(url.database or "")

@@ -58,22 +58,25 @@ def migrate(connection: Connection, steps: Sequence[Step] = STEPS) -> int:
     """
     if connection.dialect.name == "postgresql":
         connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _ADVISORY_LOCK})
-    version = _version(connection)
-    if version > len(steps):
+    found = version(connection)
+    if found is None:
+        connection.execute(text("CREATE TABLE schema_version (version INTEGER NOT NULL)"))
+        connection.execute(text("INSERT INTO schema_version VALUES (0)"))
+        found = 0
+    if found > len(steps):
         raise LedgerTooNew(
-            f"the ledger is of schema version {version}, this version of tram knows {len(steps)}",
+            f"the ledger is of schema version {found}, this version of tram knows {len(steps)}",
             hint="use the newer tram that wrote it, or another ledger (TRAM_LEDGER)",
         )
-    for number, step in enumerate(steps[version:], start=version + 1):
+    for number, step in enumerate(steps[found:], start=found + 1):
         for statement in step:
             connection.execute(text(statement))
         connection.execute(text("UPDATE schema_version SET version = :number"), {"number": number})
-    return len(steps) - version
+    return len(steps) - found
 
 
-def _version(connection: Connection) -> int:
-    """How many steps were done; 0 for an empty database."""
+def version(connection: Connection) -> int | None:
+    """How many steps were done; None for a database that is no ledger yet."""
     if not inspect(connection).has_table("schema_version"):
-        connection.execute(text("CREATE TABLE schema_version (version INTEGER NOT NULL)"))
-        connection.execute(text("INSERT INTO schema_version VALUES (0)"))
+        return None
     return int(connection.execute(text("SELECT version FROM schema_version")).scalar_one())

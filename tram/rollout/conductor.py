@@ -75,17 +75,19 @@ class Conductor:
         work: Work,
         executor: Executor,
         *,
+        width: int,
         link_class_of: Callable[[str], str],
         tell: Callable[[News], None] = lambda _news: None,
         stay: bool = False,
     ) -> None:
-        """`link_class_of` gives the class of a site's line by its code; with `stay` it waits for windows and for
-        hosts not reached rather than rest."""
+        """`width`: how many hosts go at once; `link_class_of`: the class of a site's line, by the site's code; `stay`:
+        wait for windows and for hosts not reached rather than rest."""
         self._ledger = ledger
         self._book = ledger.rollouts
         self._run = run
         self._work = work
         self._executor = executor
+        self._width = width
         self._link_class_of = link_class_of
         self._tell = tell
         self._stay = stay
@@ -184,7 +186,7 @@ class Conductor:
             rows = self._rows(number)
             halted = wish is not None or self._too_many_failed(rows)
             due = [] if halted else [row for row in rows.values() if row.host not in tried and self._due(row)]
-            for row in due[: self._policy.parallel - len(under_way)]:
+            for row in due[: self._width - len(under_way)]:
                 tried.add(row.host)
                 under_way[self._executor.submit(self._work, self._job(row))] = row.host
             if not under_way:

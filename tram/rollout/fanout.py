@@ -95,14 +95,15 @@ class Work:
 
 
 @contextmanager
-def fan_out(scheduler: str | None, parallel: int, ledger: str) -> Iterator[Executor]:
-    """What runs the work: `parallel` threads here, or the cluster at `scheduler` (dask's own configuration for TLS).
+def fan_out(scheduler: str | None, parallel: int, ledger: str) -> Iterator[tuple[Executor, int]]:
+    """What runs the work, and how many hosts at once: `parallel` threads here, or every thread of the workers at
+    `scheduler` (dask's own configuration for TLS).
 
     Raises: SchedulerAway; BadInput for workers that could not reach the ledger at this address.
     """
     if scheduler is None:
         with ThreadPoolExecutor(parallel, thread_name_prefix="deliver") as pool:
-            yield pool
+            yield pool, parallel
         return
     if ledger.startswith("sqlite") and not _LOCAL.match(scheduler):
         raise BadInput(
@@ -118,7 +119,8 @@ def fan_out(scheduler: str | None, parallel: int, ledger: str) -> Iterator[Execu
             f"no dask scheduler answers at {scheduler}", hint="start one (dask scheduler), or leave --scheduler out"
         ) from error
     with client, client.get_executor(pure=False) as executor:  # type: ignore[no-untyped-call]
-        yield executor
+        threads = client.nthreads()  # type: ignore[no-untyped-call]
+        yield executor, max(1, sum(threads.values()))
 
 
 @contextmanager
@@ -145,7 +147,7 @@ def _held(ledger: Ledger, lease: Lease, ttl: timedelta) -> Iterator[None]:
 
 @cache
 def _ledger(url: str) -> Ledger:
-    """One set of connections a process."""
+    """Opened once a process: whether its schema is the right one need not be asked for every host."""
     return Ledger(url)
 
 

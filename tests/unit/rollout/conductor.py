@@ -18,8 +18,10 @@ def conduct(url: str, run: str, sites: Sites, scheduler: str | None = None, *, s
     policy = Policy.of(ledger.rollouts.get(run).policy, run)
     work = Work(sites.deliver(), retry_first=policy.retry_first, retry_most=policy.retry_most)
     try:
-        with fan_out(scheduler, policy.parallel, url) as executor:
-            return Conductor(ledger, run, work, executor, link_class_of=lambda site: "adsl", stay=stay).conduct()
+        with fan_out(scheduler, policy.parallel, url) as (executor, width):
+            return Conductor(
+                ledger, run, work, executor, width=width, link_class_of=lambda site: "adsl", stay=stay
+            ).conduct()
     finally:
         ledger.close()
 

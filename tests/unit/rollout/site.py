@@ -84,7 +84,15 @@ def deliver(root: str, seconds: float, job: Job) -> Ended:
     result = GOOD | how
     folder = home / job.run
     if _accept(folder):
-        argv = [sys.executable, "-S", "-c", RUNNER, str(folder), str(random.uniform(0.1, seconds)), json.dumps(result)]
+        argv = [
+            sys.executable,
+            "-S",
+            "-c",
+            RUNNER,
+            str(folder),
+            str(random.uniform(seconds / 4, seconds)),
+            json.dumps(result),
+        ]
         subprocess.Popen(argv, start_new_session=True, stdin=subprocess.DEVNULL)
     while not (folder / "result").exists():
         time.sleep(0.02)
