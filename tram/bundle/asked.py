@@ -19,11 +19,10 @@ from typing import Any
 
 from ansible import constants
 from ansible._internal._datatag._tags import Origin, TrustedAsTemplate
-from ansible.cli import CLI
 from ansible.errors import AnsibleError
 from ansible.inventory.manager import InventoryManager
 from ansible.parsing.dataloader import DataLoader
-from ansible.parsing.vault import EncryptedString, VaultLib
+from ansible.parsing.vault import EncryptedString, VaultLib, VaultSecretsContext
 from ansible.plugins import loader as plugin_loader
 from ansible.template import Templar
 from ansible.vars.hostvars import HostVars
@@ -55,8 +54,7 @@ class Project:
         plugin_loader.add_all_plugin_dirs(basedir)
         self.loader = DataLoader()
         self.loader.set_basedir(basedir)
-        secrets = CLI.setup_vault_secrets(self.loader, list(constants.DEFAULT_VAULT_IDENTITY_LIST), auto_prompt=False)
-        self.loader.set_vault_secrets(secrets)
+        self.loader.set_vault_secrets(_vault_secrets(self.loader))
         self.inventory = InventoryManager(self.loader, sources=[inventory])
         self.manager = VariableManager(self.loader, self.inventory)
         self.hostvars = HostVars(self.inventory, self.manager, self.loader)
@@ -109,6 +107,17 @@ class Project:
         for file in files:
             found |= self.loader.load_from_file(file, cache="none", trusted_as_template=True) or {}
         return found
+
+
+def _vault_secrets(loader: DataLoader) -> Any:
+    """The passwords the project's configuration leads to; nobody is asked for one."""
+    identities = list(constants.DEFAULT_VAULT_IDENTITY_LIST)
+    if not identities and not constants.DEFAULT_VAULT_PASSWORD_FILE:
+        VaultSecretsContext.initialize(VaultSecretsContext([]))
+        return []
+    from ansible.cli import CLI  # noqa: PLC0415 a third of a second, which most projects need not spend
+
+    return CLI.setup_vault_secrets(loader, identities, auto_prompt=False)
 
 
 def _place(value: Any) -> str:
