@@ -162,7 +162,7 @@ class Attempt:
                 if (body := self._body(line)) is None:
                     continue
                 if line["kind"] == "task" and body.get("status") in _BAD:
-                    failures.append(f"{body.get('task', '')}: {body.get('message', '')}")
+                    failures.append(f"{body.get('task', '')}: {' '.join(str(body.get('message', '')).split())[:500]}")
                 if told > 0:
                     told -= 1  # an event already, from before we were killed
                 elif budget > 0:

@@ -42,8 +42,9 @@ class Exchange:
 
     def begin(self) -> None:
         """Say where this host stands, and wake what a power cut left asleep."""
-        if self.contact and self.contact.address:
-            durable.write_json(self.place.root / "centre.json", {"address": self.contact.address})
+        centre = {"address": self.contact.address if self.contact else None}
+        if centre["address"] and durable.read_json(self.place.root / "centre.json") != centre:
+            durable.write_json(self.place.root / "centre.json", centre)
         waiting = runs.waiting(self.place)
         for run in waiting:
             runs.enqueue(self.place, run)

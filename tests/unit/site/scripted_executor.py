@@ -1,6 +1,6 @@
 """Keeps the executor's promises (tram/site/executor) for playbooks that are a JSON list of steps, so that a run takes
 milliseconds. A step: {"write": path, "text": …} when it is not so yet, {"append": path} always, {"remove": path},
-{"sleep": seconds}, {"fail": message}; paths are absolute."""
+{"sleep": seconds}, {"until": path} is there, {"fail": message}; paths are absolute."""
 
 from __future__ import annotations
 
@@ -48,6 +48,8 @@ def main() -> int:
 def act(step: dict[str, Any], check: bool) -> bool:
     """Do one step; whether it changed anything."""
     time.sleep(step.get("sleep", 0))
+    while "until" in step and not Path(step["until"]).exists():
+        time.sleep(0.02)
     if "append" in step:
         with Path(step["append"]).open("a") as file:
             file.write("x")

@@ -118,7 +118,7 @@ def test_a_run_whose_executor_was_through_is_not_applied_again(site: Site) -> No
 
 def test_a_power_cut_in_the_middle_of_the_executor_applies_again_and_says_so(site: Site) -> None:
     motd = site.system / "etc/motd"
-    order = site.send({"playbook.yml": script({"name": "write", "write": str(motd), "text": "x"}, {"sleep": 3})})
+    order = site.send({"playbook.yml": script({"name": "write", "write": str(motd), "text": "x"}, {"sleep": 2})})
     process = site.start("drain")
     site.wait(motd.exists)
     kill(process)
@@ -133,11 +133,16 @@ def test_a_power_cut_in_the_middle_of_the_executor_applies_again_and_says_so(sit
 
 def test_the_runner_killed_alone_finds_its_executor_again(site: Site) -> None:
     order = site.send(
-        {"playbook.yml": script({"name": "a", "append": str(site.base / "applied")}, {"name": "b", "sleep": 1.5})}
+        {
+            "playbook.yml": script(
+                {"name": "a", "append": str(site.base / "applied")}, {"name": "b", "until": str(site.base / "go")}
+            )
+        }
     )
     process = site.start("drain")
     site.wait((site.base / "applied").exists)
     kill(process)
+    (site.base / "go").touch()
     site.drain()
     assert site.result(order)["outcome"] == "done"
     assert (site.base / "applied").read_text() == "x"
@@ -146,11 +151,11 @@ def test_the_runner_killed_alone_finds_its_executor_again(site: Site) -> None:
 
 def test_an_executor_that_is_killed_alone_is_started_again(site: Site) -> None:
     trace = site.base / "applied"
-    order = site.send({"playbook.yml": script({"append": str(trace)}, {"sleep": 0.6})})
+    order = site.send({"playbook.yml": script({"append": str(trace)}, {"sleep": 2})})
     process = site.start("drain")
     site.wait(trace.exists)
     kill_executors(site)
-    assert process.wait(timeout=20) == 0
+    assert process.wait(timeout=60) == 0
     assert site.result(order)["outcome"] == "done"
     assert trace.read_text() == "xx"
 
