@@ -92,9 +92,11 @@ def site_runs(managed: Lab, tmp_path_factory: pytest.TempPathFactory) -> SiteRun
 
 
 @pytest.fixture(scope="session")
-def converged(managed: Lab, site_runs: SiteRuns) -> Lab:
-    """The lab with every role applied."""
-    assert site_runs.first.failures() == []
+def converged(managed: Lab, request: pytest.FixtureRequest) -> Lab:
+    """The lab with every role applied; one of yours ($TRAM_TEST_LAB) is taken for that as it is."""
+    if "TRAM_TEST_LAB" not in os.environ:
+        runs: SiteRuns = request.getfixturevalue("site_runs")
+        assert runs.first.failures() == []
     return managed
 
 
