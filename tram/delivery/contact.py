@@ -45,6 +45,19 @@ class ComeAfresh(TramError):
     """A new connection is needed to confirm the change."""
 
 
+def order_message(order: Order, signature: str, name: str | None, pack: bytes, offset: int) -> dict[str, Any]:
+    """The frame that hands an order over; the pack's data from `offset` on follow it."""
+    return {
+        "t": "order",
+        "order": loads(order.canonical(), what="order", limit=MAX_JSON_BYTES),
+        "sig": signature,
+        "pack": name,
+        "pack_bytes": len(pack),
+        "offset": offset,
+        "now": format_time(datetime.now(UTC)),
+    }
+
+
 class Contact:
     """One conversation about one run, after the host's greeting was read."""
 
@@ -63,18 +76,7 @@ class Contact:
 
     def order(self, order: Order, signature: str, name: str | None, pack: bytes, offset: int) -> None:
         """Send an order and its pack (named by digest; None: nothing lacks) from `offset` on."""
-        write_frame(
-            self.line,
-            {
-                "t": "order",
-                "order": loads(order.canonical(), what="order", limit=MAX_JSON_BYTES),
-                "sig": signature,
-                "pack": name,
-                "pack_bytes": len(pack),
-                "offset": offset,
-                "now": format_time(datetime.now(UTC)),
-            },
-        )
+        self._send(order_message(order, signature, name, pack, offset))
         self.teller.tell(phase=Phase.SENDING, sent=offset, total=len(pack) or None)
         for start in range(offset, len(pack), DATA_FRAME_BYTES):
             piece = pack[start : start + DATA_FRAME_BYTES]

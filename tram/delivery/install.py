@@ -73,6 +73,7 @@ def site_files(province: Province, site: Site, host: Host) -> SiteFiles:
     if not site.is_hub:  # who is asked whether the line is up: an answer of any kind will do
         config["probes"] = [[str(province.hub_host.address), _SSH_PORT]]
     rule = f"{province.operator} ALL=(root) NOPASSWD: /usr/local/sbin/tram-site exchange\n"
+    courier = resources.files("tram.delivery").joinpath("courier.sh").read_text()
     return {
         "/etc/systemd/system/tram-site.service": (0o644, SERVICE),
         "/etc/systemd/system/tram-site.path": (0o644, PATH),
@@ -80,6 +81,7 @@ def site_files(province: Province, site: Site, host: Host) -> SiteFiles:
             0o440,
             f"# Managed by tram: the centre's exchange with this host's runner.\n{rule}",
         ),
+        "/usr/local/sbin/tram-courier": (0o755, courier),
         f"{STATE}/allowed_signers": (0o600, allowed_signers(province)),
         f"{STATE}/config.json": (0o600, dumps(config).decode()),
     }

@@ -121,7 +121,8 @@ class SshCarrier:
 
     def _meaning(self, code: int, words: str, *, anything: bool) -> TramError:
         """Which of our errors the end of an ssh is."""
-        name, last = self.host.inventory_name, words.splitlines()[-1] if words else f"ssh ended with {code}"
+        said = [line for line in words.splitlines() if "unable to resolve host" not in line]  # sudo, about itself
+        name, last, words = self.host.inventory_name, said[-1] if said else f"ssh ended with {code}", "\n".join(said)
         low = words.lower()
         if self._lean and any(word in low for word in _NOT_AGREED):
             self._lean = False
