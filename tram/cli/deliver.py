@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
 from threading import Lock
@@ -22,11 +23,12 @@ from tram.cli.runs import find_run
 from tram.core.errors import BadInput, TramError
 from tram.delivery.host import Delivered, Way, deliver_host, find_host, install_host
 from tram.delivery.install import NotInstalled
+from tram.delivery.memory import runtime
 from tram.delivery.progress import Progress
 from tram.ledger import Ended, Job, Ledger, Outcome, new_run_id, open_ledger, utc_now
 from tram.push.playbook import Recap, run_playbook
 from tram.register import Host, Province, load
-from tram.rollout.fanout import Work, fan_out
+from tram.rollout.fanout import Work
 from tram.rollout.targets import find_playbook, targets
 
 EXAMPLES = (
@@ -142,10 +144,11 @@ def _deliver(
 ) -> list[Delivered]:
     """Each host by its bundle; one that can carry none is pushed to."""
     contents = _contents(province, jobs)
+    built = runtime().id
     results: dict[str, Delivered] = {}
 
     def one(job: Job) -> Ended:
-        mine = Way(content=contents[job.host], wait=way.wait, now_anyway=way.now_anyway)
+        mine = Way(content=contents[job.host], runtime=built, wait=way.wait, now_anyway=way.now_anyway)
         try:
             found = deliver_host(job, province, ledger, mine, view.tell)
         except NotInstalled as problem:
@@ -156,7 +159,7 @@ def _deliver(
         results[job.host] = found
         return found.ended
 
-    with fan_out(None, parallel, ledger.url) as pool:
+    with ThreadPoolExecutor(parallel) as pool:
         ended = dict(zip([job.host for job in jobs], pool.map(Work(one), jobs), strict=True))
     return [results.get(job.host) or Delivered(job.run, job.host, job.site, ended[job.host]) for job in jobs]
 
@@ -212,7 +215,7 @@ def _install(province: Province, hosts: Sequence[Host], view: View) -> None:
             with lock:
                 problems.append(problem)
 
-    with fan_out(None, min(8, len(hosts)), "") as pool:
+    with ThreadPoolExecutor(8) as pool:
         list(pool.map(one, hosts))
     for problem in problems[1:]:
         view.note(problem.message)

@@ -8,7 +8,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from tram.cli import deliver, host, lab, rollout, runs, sites
+from tram.cli import courier, deliver, host, lab, rollout, runs, sites
 from tram.cli.demo import demo
 from tram.core.errors import TramError
 
@@ -26,6 +26,7 @@ app.add_typer(sites.app, name="sites")
 app.add_typer(host.app, name="host")
 app.add_typer(rollout.app, name="rollout")
 app.add_typer(runs.app, name="runs")
+app.add_typer(courier.app, name="courier")
 
 
 def main() -> None:

@@ -128,6 +128,25 @@ class Line:
     def flush(self) -> None:
         """Nothing is held back here."""
 
+    def read_all(self, limit: int) -> bytes:
+        """Say that nothing more will be sent, and everything that comes until the other end is through.
+
+        Raises: LineLost, also for more than `limit` bytes; what a failing program said is in it.
+        """
+        if self._process.stdin:
+            self._process.stdin.close()
+        found = bytearray()
+        while piece := self._early or os.read(self._out, _PIECE_BYTES):
+            found += piece
+            self._early = bytearray()
+            self.received = len(found)
+            if len(found) > limit:
+                raise LineLost(f"more than {limit} bytes came")
+        if self._process.wait(_GOODBYE.total_seconds()) != 0:
+            self.received = 0
+            raise self._ended()
+        return bytes(found)
+
     def finish(self) -> None:
         """Say that nothing more will be sent, and let what was sent get there."""
         with suppress(OSError, ValueError):

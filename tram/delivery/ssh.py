@@ -17,6 +17,7 @@ from tram.register import Host, Province
 from tram.register.connection import connection
 
 RUNNER = "/usr/local/sbin/tram-site"
+COURIER = "/usr/local/sbin/tram-courier"
 EXCHANGE = f"sudo -n {RUNNER} exchange"
 
 # One name of each kind instead of OpenSSH's dozens: 9.6 kB of handshake become 5.4 kB. They are in every OpenSSH of
@@ -62,6 +63,10 @@ class SshCarrier:
     def install(self) -> Line:
         """A session with a Python program that is read from the session's own beginning."""
         return self._line(INSTALLER, fresh=False)
+
+    def courier(self, verb: str, seconds: int) -> Line:
+        """A session with `tram-courier`: a tar file goes in, one comes out."""
+        return self._line(f"sudo -n {COURIER} {verb} - {seconds}", fresh=False)
 
     def _line(self, command: str, *, fresh: bool) -> Line:
         shared = None if fresh or not self.policy.linger else self._shared

@@ -1,15 +1,17 @@
 """The carrier for no line at all: a USB stick that goes to a host and comes back. docs/adr/0010, contracts/exchange.md.
 
-On the stick: tram/<province>/<host>/1-order-<serial>-<run>.age, what to carry out; 2-files-<run>.age, what to ask for when
-that is done (both closed for that host alone); answer-<time>-<n>.frames, what the host says, put there by `tram-courier`.
+On the stick, in tram/<province>/<host>/: 1-order-<serial>-<run>.age, what to carry out; 2-files-<run>.age, what to ask
+for when that is done (both closed for that host alone); answer-<time>-<n>.frames, what the host says (`tram-courier`).
 """
 
 from __future__ import annotations
 
 import io
+import tarfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,7 @@ from tram.core.order import is_name, is_run
 from tram.delivery import returned
 from tram.delivery.contact import DATA_FRAME_BYTES, order_message
 from tram.delivery.parcel import Parcel
+from tram.delivery.ssh import SshCarrier
 from tram.ledger import Job, Ledger, Outcome, UnknownRun
 from tram.register import Host, Province
 
@@ -175,3 +178,33 @@ def _outcome(ledger: Ledger, run: str, host: str) -> Outcome | None:
         return ledger.outcome(run, host)
     except UnknownRun:
         return None
+
+
+def through(carrier: SshCarrier, stick: Path, province: Province, host: Host, *, verb: str, wait: timedelta) -> int:
+    """Do with the stick, which is in this machine, what a person would do at the host: from a seat beside it, over the
+    office's own network. `verb`: load or return. Returns how many answers came onto the stick.
+
+    Raises: BadInput when there is nothing to load; LineLost, Barred, NoRunner.
+    """
+    sealed = orders(stick, province, host) if verb == "load" else []
+    if verb == "load" and not sealed:
+        raise BadInput(f"{stick}: nothing for {host.inventory_name} is on it", hint="tram courier pack puts it there")
+    going = io.BytesIO()
+    with tarfile.open(fileobj=going, mode="w") as tar:
+        for path in sealed:
+            tar.add(path, arcname=path.relative_to(stick).as_posix())
+    with carrier.courier(verb, round(wait.total_seconds())) as line:
+        line.patience = wait + timedelta(minutes=5)
+        line.write(going.getvalue())
+        coming = line.read_all(_MAX_ANSWER_BYTES)
+    place = folder(stick, province, host.inventory_name)
+    place.mkdir(parents=True, exist_ok=True)
+    count = 0
+    with tarfile.open(fileobj=io.BytesIO(coming)) as tar:
+        for member in tar:
+            content = tar.extractfile(member)
+            name = member.name.rpartition("/")[2]
+            if content is not None and fnmatchcase(name, "answer-*.frames"):
+                (place / name).write_bytes(content.read())
+                count += 1
+    return count
