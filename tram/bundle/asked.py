@@ -211,8 +211,8 @@ def answer(question: Mapping[str, Any]) -> dict[str, Any]:
     known = project.inventory.hosts
     matches = {pattern: project.match(pattern) for pattern in question["patterns"]}
     fills = [
-        (text, project.defaults(files), {host for pattern in patterns for host in matches[pattern]})
-        for text, files, patterns in question["fill"]
+        (text, project.defaults(files) | {"role_path": folder}, {host for one in patterns for host in matches[one]})
+        for text, folder, files, patterns in question["fill"]
     ]
     vault = VaultLib(project.loader._vault.secrets)
     return {

@@ -19,15 +19,16 @@ from tram.core.run import run
 class Question:
     """What is asked, of one inventory.
 
-    `hosts`: whose variables; `patterns`: of plays; `fill`: texts, each with the files of default values it may use and
-    the patterns of the plays it belongs to; `actions`, with their `collections:`, and `plugins`: names to find.
+    `hosts`: whose variables; `patterns`: of plays; `fill`: texts of roles, each with its `role_path`, the files of
+    default values it may use and the patterns of the plays it belongs to; `actions`, with their `collections:`, and
+    `plugins`: names to find.
     """
 
     inventory: str
     basedir: str
     hosts: Sequence[str]
     patterns: Sequence[str]
-    fill: Sequence[tuple[str, Sequence[str], Sequence[str]]]
+    fill: Sequence[tuple[str, str, Sequence[str], Sequence[str]]]
     actions: Sequence[tuple[str, Sequence[str]]]
     plugins: Sequence[str]
     vaults: Sequence[str]

@@ -11,6 +11,7 @@ import yaml
 from tram.register import Problem
 
 Node = yaml.Node
+_NULL = "tag:yaml.org,2002:null"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,14 +65,14 @@ def entries(node: Node | None) -> dict[str, Node]:
 
 def items(node: Node | None) -> list[Node]:
     """The items of a list; a single value is a list of one, as Ansible reads it."""
-    if node is None or (isinstance(node, yaml.ScalarNode) and node.tag == "tag:yaml.org,2002:null"):
+    if node is None or (isinstance(node, yaml.ScalarNode) and node.tag == _NULL):
         return []
     return list(node.value) if isinstance(node, yaml.SequenceNode) else [node]
 
 
 def text(node: Node | None) -> str:
-    """The text of a scalar as written; "" for anything else."""
-    return str(node.value) if isinstance(node, yaml.ScalarNode) else ""
+    """The text of a scalar as written; "" for null and anything else."""
+    return str(node.value) if isinstance(node, yaml.ScalarNode) and node.tag != _NULL else ""
 
 
 def scalars(node: Node | None) -> Iterator[str]:

@@ -152,7 +152,7 @@ class Walker:
         wanted = [("tasks", entry), ("handlers", "main")]
         if entry == "main" and not guard.never:
             self.reach.whole.setdefault(role.name, keys)
-            wanted.append(("tasks", "verify"))
+            wanted += [("tasks", role.verify)] if role.verify else []
         for folder, file in wanted:
             path = role.file(folder, file)
             if path is not None:

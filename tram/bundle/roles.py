@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
+from tram.bundle.nodes import Node, Unreadable, entries, read, text
+
 # Where Ansible looks inside a role. README, tests, molecule and whatever else is there stays at home.
 _FOLDERS = frozenset(("tasks", "handlers", "templates", "files", "vars", "defaults", "meta", "library", "module_utils"))
 _NOT = (".pyc", ".swp", "~")
@@ -31,6 +33,16 @@ class Role:
             if path.is_file():
                 return path
         return None
+
+    @property
+    def verify(self) -> str | None:
+        """The task file by which the role proves itself on its own host; None when it has none. It is `verify`, unless
+        meta/tram.yml names another one, because `verify` may need what only the centre has: other hosts."""
+        keys: dict[str, Node] = {}
+        with suppress(OSError, Unreadable):  # no such file; or it is reported where the rest of it is read
+            keys = entries(read(self.folder / "meta/tram.yml", ""))
+        name = text(keys["verify"]) if "verify" in keys else "verify"
+        return name if name and self.file("tasks", name) else None
 
     def files(self) -> Iterator[Path]:
         """Every file a host may need, in order of path."""

@@ -28,13 +28,14 @@ _KEYS = ("make", "secrets", "returns")
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """One line of a role; `key` is what it is under, `files` are the defaults and variables it may use."""
+    """One line of a role in `folder`; `key` is what it is under, `files` are the defaults and variables it may use."""
 
     role: str
     key: str
     pattern: str
     required: bool
     place: Place
+    folder: Path
     files: tuple[str, ...]
 
 
@@ -51,10 +52,12 @@ def wishes(role: Role, project: Path) -> tuple[list[Wish], list[Problem]]:
     defaults = tuple(str(file) for folder in ("defaults", "vars") if (file := role.file(folder, "main")))
     found: list[Wish] = []
     problems = [
-        Place(name, line(node)).problem(f'"{key}" is not known', "known: make, secrets, returns")
+        Place(name, line(node)).problem(f'"{key}" is not known', "known: make, secrets, returns, verify")
         for key, node in keys.items()
-        if key not in _KEYS
+        if key not in (*_KEYS, "verify")
     ]
+    if (named := text(keys.get("verify"))) and role.file("tasks", named) is None:
+        problems.append(Place(name, line(keys["verify"])).problem(f"the role has no tasks/{named}.yml to verify it by"))
     for key in _KEYS:
         for node in items(keys.get(key)):
             place, given = Place(name, line(node)), entries(node)
@@ -65,7 +68,7 @@ def wishes(role: Role, project: Path) -> tuple[list[Wish], list[Problem]]:
                 )
                 continue
             required = text(given.get("required")).lower() in ("true", "yes")
-            found.append(Wish(role.name, key, pattern, required, place, defaults))
+            found.append(Wish(role.name, key, pattern, required, place, role.folder, defaults))
     return found, problems
 
 

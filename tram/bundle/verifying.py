@@ -1,4 +1,4 @@
-"""verify.yml: after a run, each role applied proves itself by its own tasks/verify.yml."""
+"""verify.yml: after a run, each role applied proves itself by its own tasks."""
 
 from __future__ import annotations
 
@@ -45,14 +45,15 @@ def _play(host: str, play: Play, reach: Reach, seen: set[str]) -> Node | None:
 
 def _tasks(reach: Reach, seen: set[str]) -> Iterator[Node]:
     for name, entry in reach.whole.items():
-        if name in seen or reach.roles[name].file("tasks", "verify") is None:
+        verify = reach.roles[name].verify
+        if name in seen or verify is None:
             continue
         seen.add(name)
         own = {key: value for key, value in entry.items() if key not in _ENTRY}
         variables = own | dict(_pairs(entry.get("vars")))
         keys = {
             "name": scalar(f"Verify role {name}"),
-            "ansible.builtin.include_role": mapped({"name": scalar(name), "tasks_from": scalar("verify")}),
+            "ansible.builtin.include_role": mapped({"name": scalar(name), "tasks_from": scalar(verify)}),
         }
         keys |= {"vars": mapped(variables)} if variables else {}
         keys |= {"when": entry["when"]} if "when" in entry else {}

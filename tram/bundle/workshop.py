@@ -82,10 +82,7 @@ def open_workshop(playbook: Path, province: Province, secrets: Path, hosts: Sequ
             basedir=str(playbook.parent),
             hosts=hosts,
             patterns=[play.pattern for play in plays],
-            fill=[
-                (wish.pattern, wish.files, [p.play.pattern for p in parts if wish.role in p.reach.roles])
-                for wish in wished
-            ],
+            fill=[(w.pattern, str(w.folder), w.files, _patterns(w.role, parts)) for w in wished],
             actions=actions,
             plugins=plugins,
             vaults=vaults.texts,
@@ -107,6 +104,11 @@ def open_workshop(playbook: Path, province: Province, secrets: Path, hosts: Sequ
         actions=dict(zip(actions, answer.actions, strict=True)),
         plugins=dict(zip(plugins, answer.plugins, strict=True)),
     )
+
+
+def _patterns(role: str, parts: Iterable[Part]) -> list[str]:
+    """The patterns of the plays that come to a role."""
+    return [part.play.pattern for part in parts if role in part.reach.roles]
 
 
 def _part(play: Play, project: Project) -> Part:

@@ -194,6 +194,23 @@ def test_each_role_applied_proves_itself_with_the_variables_it_was_applied_with(
     assert (post["vars"], post["when"]) == ({"post_colour": "#c00"}, ["tram_ram_mb > 1000"])
 
 
+@pytest.mark.parametrize(("named", "used"), [("verify: here", ["here"]), ("verify: null", []), ("", ["verify"])])
+def test_a_role_whose_verification_needs_other_hosts_names_another_or_none(
+    bench: Bench, named: str, used: list[str]
+) -> None:
+    bench.write(
+        {
+            "playbooks/play.yml": "- {hosts: mail, roles: [post]}\n",
+            "roles/post/tasks/main.yml": "[]\n",
+            "roles/post/tasks/verify.yml": "- ansible.builtin.debug: {msg: '{{ needs_the_centre }}'}\n",
+            "roles/post/tasks/here.yml": "- ansible.builtin.debug: {msg: here}\n",
+            "roles/post/meta/tram.yml": f"{named}\n",
+        }
+    )
+    [play] = yaml.safe_load(text_of(bench.build(), "verify.yml"))
+    assert [task["ansible.builtin.include_role"]["tasks_from"] for task in play["tasks"]] == used
+
+
 def test_variables_are_those_that_matter_and_only_the_centre_can_say(far: Content) -> None:
     mine = inventory(far)["hosts"][FAR]
     assert mine["ansible_connection"] == "local"

@@ -108,7 +108,9 @@ def test_the_meta_file_shown_is_read(bench: Bench) -> None:
         {
             "playbooks/play.yml": "- {hosts: mail, roles: [dns]}\n",
             "roles/dns/tasks/main.yml": "[]\n",
+            "roles/dns/tasks/verify.yml": "[]\n",
             "roles/dns/defaults/main.yml": 'dns_transfer_key_file: "{{ tram_secrets_dir }}/dns/transfer.key"\n',
+            "roles/dns/templates/transfer.key.j2": "{{ lookup('ansible.builtin.password', dns_transfer_key_file) }}\n",
             "roles/dns/meta/tram.yml": shown[1],
         }
     )
