@@ -100,6 +100,8 @@ def main() -> None:
             "files": {"type": "list", "elements": "dict", "required": True},
         },
         supports_check_mode=True,
+        # Ansible writes a module's arguments to the journal; whole files do not belong there.
+        no_log=True,
     )
     written: list[str] = []
     diff: list[dict[str, str]] = []
