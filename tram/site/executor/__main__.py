@@ -27,9 +27,7 @@ def main() -> NoReturn:
         arguments.append("--check")
     notified = None if options.check else (options.notified or rundir / "notified.json").absolute()
     code = run_playbook(arguments, keeper=keeper, fd=options.events, notified=notified)
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(code)
+    sys.exit(code)
 
 
 def _options() -> argparse.Namespace:

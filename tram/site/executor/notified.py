@@ -34,10 +34,12 @@ class Notified:
         self._now_fd = -1
         self._now_set = False
         self._play = ""
+        self._played: set[str] = set()
 
     def play_started(self, iterator: Any) -> None:
         """Notify again what an earlier run owes in this play."""
         self._play = iterator._play.get_name()
+        self._played.add(self._play)
         for key in self._inherited:
             play, host, handler = key
             if play == self._play and key in self._owed and host in iterator._host_states:
@@ -83,12 +85,20 @@ class Notified:
             self._save()
 
     def finished(self, *, succeeded: bool) -> None:
-        """The run ended by itself. After success nothing is owed."""
+        """The run ended by itself. After success its plays owe nothing; what other playbooks owe stays."""
         if self._now_fd >= 0:
             os.close(self._now_fd)
         if succeeded:
+            self._owed = {key: waiting for key, waiting in self._owed.items() if key[0] not in self._played}
+        if self._owed:
+            self._save()
+        else:
             self._path.unlink(missing_ok=True)
         self._now_path.unlink(missing_ok=True)
+
+    def is_inherited(self, host: str, name: str) -> bool:
+        """Whether an earlier run, not this one, notified it."""
+        return (self._play, host, name) in self._inherited
 
     def _save(self) -> None:
         part = self._path.with_name(self._path.name + ".part")
@@ -118,7 +128,7 @@ def install(owed: Notified) -> None:
             for name in list(iterator.get_state_for_host(host.name).handler_notifications):
                 handlers = list(self.search_handlers_by_notification(name, iterator))
                 owed.flushed(host.name, name, handlers)
-                if not handlers:
+                if not handlers and owed.is_inherited(host.name, name):
                     lost.append(name)
         result = stock_meta(self, task, play_context, iterator, host)
         # An inherited notification may be of a role that is included further on.

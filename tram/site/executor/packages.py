@@ -14,6 +14,7 @@ _ASKS = re.compile(r"\S*/locale -a|\S*/apt-config dump")
 
 def open_cache() -> Any:
     """Open the cache; takes as long as most other modules take altogether, on an old host a second or more."""
+    importlib.import_module("apt.debfile")  # while `apt.Cache` is what its annotations mean
     return importlib.import_module("apt").Cache()
 
 
@@ -27,12 +28,13 @@ def lend(opened: Any) -> None:
     real_cache = apt.Cache
     lent = [opened]
 
-    def cache(*args: object, **options: object) -> Any:
-        if args or options or not lent:
-            return real_cache(*args, **options)
-        return lent.pop()
+    class Cache(real_cache):  # type: ignore[misc,valid-type]
+        def __new__(cls, *args: object, **options: object) -> Any:
+            if args or options or not lent:
+                return real_cache(*args, **options)
+            return lent.pop()
 
-    vars(apt)["Cache"] = cache
+    vars(apt)["Cache"] = Cache
 
     module_class = sys.modules["ansible.module_utils.basic"].AnsibleModule
     real_run = module_class.run_command
