@@ -43,8 +43,8 @@ class Runner:
 
     def ssh(self, *words: str, multiplexed: Path | None = None) -> list[str]:
         shared = ["-o", f"ControlPath={multiplexed}"] if multiplexed else ["-o", "ControlPath=none"]
-        options = ["-F", str(self.lab.paths.state / "ssh_config"), "-o", "BatchMode=yes", "-o", "ConnectTimeout=5", *shared]
-        return ["ssh", *options, HOST, *words]
+        options = ["-o", "BatchMode=yes", "-o", "ConnectTimeout=5", *shared]
+        return ["ssh", "-F", str(self.lab.paths.state / "ssh_config"), *options, HOST, *words]
 
     def reachable(self) -> bool:
         return subprocess.run(self.ssh("true"), capture_output=True, check=False).returncode == 0

@@ -24,6 +24,7 @@ from tram.site import durable
 from tram.site.limits import EXECUTOR_QUIET_SECONDS, MAX_EVENTS_OF_A_RUN, POLL_SECONDS
 from tram.site.place import Config, Place
 from tram.site.runs import Run
+from tram.site.tail import Tail
 
 _TASK_FIELDS = ("at", "task", "status", "seconds", "item", "diff", "message", "path")
 _TEXT_CHARS = {"diff": 2048, "message": 2048}
@@ -223,32 +224,6 @@ class Attempt:
         if code != 0 and not failures:
             failures = [_last_words(self.run.path / "log") or f"the executor ended with {code}"]
         return Ended(code, stats, seconds, cpu, failures[:20])
-
-
-class Tail:
-    """The lines of a file that grows, each once. Lines that are no objects are passed over."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.offset = 0
-
-    def fresh(self) -> list[dict[str, Any]]:
-        """The whole lines that came since the last call."""
-        try:
-            with self.path.open("rb") as file:
-                if os.fstat(file.fileno()).st_size <= self.offset:
-                    return []
-                file.seek(self.offset)
-                content = file.read()
-        except FileNotFoundError:
-            return []
-        whole = content[: content.rfind(b"\n") + 1]
-        self.offset += len(whole)
-        found = []
-        for line in whole.splitlines():
-            with suppress(ValueError):
-                found.append(json.loads(line))
-        return [line for line in found if isinstance(line, dict)]
 
 
 def _ended(process: subprocess.Popen[bytes] | int | None) -> bool:

@@ -165,6 +165,8 @@ class Intake:
             last = runs.last_serial(self.place)
             if order.serial <= last or (self.place.runs / order.run).exists():
                 raise Refusal("replayed", f"run {order.run} or its serial {order.serial} was accepted before")
+            if self._store.tree(order.tree) is None:
+                raise Needed(None, 0)  # swept away in between, or the disk lost something of it
             self._store.touch(order.tree)
             now = clock.judged(self.place)
             run = runs.create(self.place, order, signature, {"accepted": format_time(now), "source": self.source})

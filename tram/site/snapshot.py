@@ -88,24 +88,14 @@ def look(place: Place, config: Config, *, keep: bool = False) -> Snapshot:
     skipped: list[str] = []
     copied: list[Path] = []
     for path, full in _walk(config.system):
-        info = full.lstat()
-        kind = _KINDS.get(stat.S_IFMT(info.st_mode))
-        if kind is None:
-            continue
-        if kind == "file" and info.st_size > SNAPSHOT_FILE_BYTES:
-            skipped.append(path)
-            continue
-        signature = (info.st_size, info.st_mtime_ns, info.st_ctime_ns, info.st_ino)
-        content = ""
-        if kind == "link":
-            content = str(full.readlink())
-        elif kind == "file":
-            old = known.get(path)
-            content = old.content if old and old.kind == "file" and old.stat == signature else _digest(full)
-            if keep and not _kept(place, content).exists():
-                _copy(full, _kept(place, content))
-                copied.append(_kept(place, content))
-        files[path] = Entry(kind, stat.S_IMODE(info.st_mode), info.st_uid, info.st_gid, content, signature)
+        try:
+            info = full.lstat()
+            if stat.S_ISREG(info.st_mode) and info.st_size > SNAPSHOT_FILE_BYTES:
+                skipped.append(path)
+            elif (kind := _KINDS.get(stat.S_IFMT(info.st_mode))) is not None:
+                files[path] = _entry(place, full, kind, info, known=known.get(path), copied=copied if keep else None)
+        except FileNotFoundError:
+            continue  # gone while we looked
     _settle(copied)
     found = Snapshot(files, skipped=skipped)
     if config.system == Path("/"):
@@ -114,6 +104,25 @@ def look(place: Place, config: Config, *, keep: bool = False) -> Snapshot:
         found.units = sorted({path.name for path in Path("/usr/lib/systemd/system").glob("*.[st]*")})
         found.ruleset = ruleset()
     return found
+
+
+def _entry(
+    place: Place, full: Path, kind: str, info: os.stat_result, *, known: Entry | None, copied: list[Path] | None
+) -> Entry:
+    """One name as it is. Its content is copied too if it was not before, and noted in `copied`, unless that is None."""
+    signature = (info.st_size, info.st_mtime_ns, info.st_ctime_ns, info.st_ino)
+    found = ""
+    if kind == "link":
+        found = str(full.readlink())
+    elif kind == "file":
+        found = known.content if known and known.kind == "file" and known.stat == signature else ""
+        if not found or (copied is not None and not _kept(place, found).exists()):
+            data = full.read_bytes()
+            found = hashlib.sha256(data).hexdigest()
+            if copied is not None and not (kept := _kept(place, found)).exists():
+                _copy(data, kept)
+                copied.append(kept)
+    return Entry(kind, stat.S_IMODE(info.st_mode), info.st_uid, info.st_gid, found, signature)
 
 
 def content(place: Place, entry: Entry) -> bytes:
@@ -182,15 +191,10 @@ def _kept(place: Place, digest: str) -> Path:
     return place.snapshots / digest[:2] / digest
 
 
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _copy(source: Path, target: Path) -> None:
+def _copy(data: bytes, target: Path) -> None:
     target.parent.mkdir(mode=0o700, exist_ok=True)
     new = target.with_name(f".{target.name}.{os.getpid()}.new")
-    new.write_bytes(source.read_bytes())
+    new.write_bytes(data)
     new.replace(target)
 
 
