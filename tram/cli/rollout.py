@@ -30,11 +30,12 @@ from tram.cli.rollout_words import (
     span,
 )
 from tram.cli.runs import plain_host
+from tram.core.errors import BadInput
 from tram.core.units import parse_span
 from tram.ledger import Ledger, Outcome, RolloutRow, open_ledger, utc_now
 from tram.ledger.rolloutbook import OVER
 from tram.register import Province, load
-from tram.rollout.conductor import Conductor, News, Standing, approve, ask, rows_in_order
+from tram.rollout.conductor import ConductedElsewhere, Conductor, News, Standing, approve, ask, rows_in_order
 from tram.rollout.fanout import Deliver, Work, fan_out
 from tram.rollout.forecast import Forecast
 from tram.rollout.measure import Measure
@@ -162,7 +163,8 @@ def start(
     run = put_down(
         ledger, waves, policy, province=province.code, stack=name, playbook=find_playbook(stack), inventory=inventory
     )
-    _go_on(ledger, province, run, scheduler, let=let, stay=stay, as_json=as_json)
+    if not _go_on(ledger, province, run, scheduler, let=let, stay=stay, as_json=as_json):
+        raise typer.Exit(1)
 
 
 @app.command("resume", help=_("Go on with a rollout, whatever became of who conducted it."), epilog=RESUME_EXAMPLES)
@@ -176,14 +178,24 @@ def resume(
     as_json: AsJson = False,
 ) -> None:
     """Go on with the newest rollout of the stack, or with all that only need time."""
+    if let and stack is None:
+        raise BadInput("--approve without a stack", hint="a person lets one wave of one rollout go on: name the stack")
     province = load(inventory)
     ledger = open_ledger(province.code)
     if stack is not None:
-        _go_on(ledger, province, newest(ledger, _stack(stack)).run, scheduler, let=let, stay=stay, as_json=as_json)
-        return
-    for row in ledger.rollouts.newest():
-        if row.state in (Standing.PLANNED, Standing.RUNNING, Standing.RESTING):
-            _go_on(ledger, province, row.run, scheduler, let=False, stay=stay, as_json=as_json)
+        runs = [newest(ledger, _stack(stack)).run]
+    else:
+        waiting = (Standing.PLANNED, Standing.RUNNING, Standing.RESTING)
+        runs = [row.run for row in ledger.rollouts.newest() if row.state in waiting]
+    ended_well = True
+    for run in runs:
+        try:
+            ended_well &= _go_on(ledger, province, run, scheduler, let=let, stay=stay, as_json=as_json)
+        except ConductedElsewhere:
+            if stack is not None:
+                raise  # a timer only leaves to another what another does
+    if not ended_well:
+        raise typer.Exit(1)
 
 
 @app.command("pause", help=_("Begin no more hosts; what is under way ends."), epilog=ASK_EXAMPLES)
@@ -232,8 +244,8 @@ def _deliver() -> Deliver:
 
 def _go_on(
     ledger: Ledger, province: Province, run: str, scheduler: str | None, *, let: bool, stay: bool, as_json: bool
-) -> None:
-    """Conduct, telling each step, and end with the exit code that says how it stands."""
+) -> bool:
+    """Conduct, telling each step; whether it ended well, or rests until its time."""
     console = _console(stderr=as_json)
     if let:
         for accepted in approve(ledger, run, _who()):
@@ -258,8 +270,7 @@ def _go_on(
     else:
         _print(ledger, row)
     failed = any(host.outcome is Outcome.FAILED for host in ledger.show(run).hosts)
-    if failed or standing not in (Standing.DONE, Standing.RESTING):
-        raise typer.Exit(1)
+    return not failed and standing in (Standing.DONE, Standing.RESTING)
 
 
 def _tell(console: Console, news: News) -> None:

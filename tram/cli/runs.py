@@ -207,13 +207,13 @@ def _events(found: list[Event]) -> Table:
 
 
 def _told(event: Event) -> str:
-    """An event in a line: what its kind says first, then everything else there is."""
+    """What its kind says first, in a line; then everything else there is, and a diff as it reads."""
     body = dict(event.body)
-    first = [
-        str(body.pop(name)) for name in ("state", "outcome", "status", "task", "message", "text") if body.get(name)
-    ]
-    rest = dumps(body).decode() if body else ""
-    return " · ".join([*first, *([rest] if rest else [])])
+    names = ("state", "outcome", "status", "task", "item", "reason", "message", "text")
+    first = [str(body.pop(name)) for name in names if body.get(name)]
+    diff = str(body.pop("diff", "")).strip()
+    rest = dumps({name: value for name, value in body.items() if value not in ("", [], None)}).decode()
+    return "\n".join(part for part in (" · ".join(first), "" if rest == "{}" else rest, diff) if part)
 
 
 def _counted(run: RunRow) -> str:

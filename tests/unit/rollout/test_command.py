@@ -22,7 +22,7 @@ from tram.core.errors import BadInput
 from tram.core.events import Event
 from tram.ledger import Ledger, Outcome, State
 from tram.register import load
-from tram.rollout.conductor import Standing
+from tram.rollout.conductor import ConductedElsewhere, Standing
 from tram.rollout.forecast import Traffic
 from tram.rollout.measure import Measure
 from tram.rollout.reason import TEXTS, Reason
@@ -132,6 +132,18 @@ def test_a_site_not_reached_ends_with_zero_and_is_picked_up_by_a_plain_resume(st
     assert tram("rollout", "resume").exit_code == 0
     assert ledger.rollouts.get(run).state == Standing.DONE
     assert tram("rollout", "resume").stdout == ""
+    assert isinstance(tram("rollout", "resume", "--approve").exception, BadInput)
+    ledger.close()
+
+
+def test_a_plain_resume_leaves_to_another_what_another_does(sites: Sites) -> None:
+    ledger = Ledger(os.environ["TRAM_LEDGER"])
+    other = new_rollout(ledger, [[HUB]], stack="base", policy=rollout.Policy(soak=timedelta(0)))
+    new_rollout(ledger, [[FAR]], stack="greet", policy=rollout.Policy(soak=timedelta(0)))
+    assert ledger.rollouts.take(other, "another-machine:1.2:3:4:5", timedelta(minutes=5))
+    assert tram("rollout", "resume").exit_code == 0
+    assert sites.started() == [FAR]
+    assert isinstance(tram("rollout", "resume", "base").exception, ConductedElsewhere)
     ledger.close()
 
 

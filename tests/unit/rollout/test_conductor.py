@@ -286,3 +286,21 @@ def test_killed_in_mid_wave_and_taken_up_again_every_host_is_done_exactly_once(
     assert set(states(ledger, run).values()) == {State.DONE}
     assert [slow.work(host) for host in hosts] == [1] * 12
     assert len(ledger.events(run)) == 12
+
+
+def test_interrupted_at_the_keyboard_it_ends_what_is_under_way_and_stands_paused(ledger: Ledger, sites: Sites) -> None:
+    hosts = names(12)
+    slow = Sites(sites.root, 1.2)
+    run = new_rollout(ledger, [hosts])
+    argv = [sys.executable, "-m", "tests.unit.rollout.conductor", ledger.url, run, str(slow.root), str(slow.seconds)]
+    controller = subprocess.Popen(argv, cwd=REPO, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    slow.wait_started(3)
+    controller.send_signal(signal.SIGINT)
+    controller.wait(timeout=60)
+    begun = set(slow.started())
+    assert {host for host, state in states(ledger, run).items() if state is State.DONE} == begun
+    assert len(begun) < 12
+    assert ledger.rollouts.get(run).state == "paused"
+    assert ledger.rollouts.get(run).controller is None
+    assert conduct(ledger.url, run, slow) is Standing.DONE
+    assert [slow.work(host) for host in hosts] == [1] * 12
