@@ -149,7 +149,8 @@ def make_project(runtime: Path, run: Path) -> Project:
         for part in (f"plugins/modules/{module}.py", "meta/runtime.yml", "MANIFEST.json"):
             (target / part).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(source / part, target / part)
-        shutil.copytree(source / "plugins/module_utils", target / "plugins/module_utils")
+        ignored = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(source / "plugins/module_utils", target / "plugins/module_utils", ignore=ignored)
     return Project(runtime, run)
 
 

@@ -93,7 +93,7 @@ _LAUNCHER = b"""\
 exec /usr/bin/python3 -I /opt/tram/runtime/current/launch.py tram.site "$@"
 """
 
-_OURS = ("tram/__init__.py", "tram/core/*.py", "tram/site/*.py", "tram/site/**/*.py")
+_OURS = ("core", "site")  # rooms of ours that run on hosts
 
 
 def runtime_files() -> dict[str, bytes]:
@@ -158,9 +158,6 @@ def _licences(distribution: str, package: str) -> dict[str, bytes]:
 
 
 def _ours() -> dict[str, bytes]:
-    root = _folder("tram").parent
-    found: dict[str, bytes] = {}
-    for pattern in _OURS:
-        for path in root.glob(pattern):
-            found[path.relative_to(root).as_posix()] = path.read_bytes()
-    return found
+    package = _folder("tram")
+    paths = [package / "__init__.py", *(path for room in _OURS for path in _sources(package / room))]
+    return {f"tram/{path.relative_to(package).as_posix()}": path.read_bytes() for path in paths}

@@ -102,7 +102,10 @@ def _request(given: dict[str, Any]) -> tuple[dict[str, Any], str] | None:
     path = given["module_path"]
     environment = given["environment"] or {}
     interpreter = _interpreter(path)
-    if interpreter is None or _has_extras() or any(_TOO_LATE.match(name) for name in environment):
+    folders = _module_utils_folders()
+    if interpreter is None or _has_extras() or _hides_core(tuple(folders)):
+        return None
+    if any(_TOO_LATE.match(name) for name in environment):
         return None
     task_vars, templar = given["task_vars"] or {}, given["templar"]
     shebang, program = common._get_shebang(
@@ -123,7 +126,7 @@ def _request(given: dict[str, Any]) -> tuple[dict[str, Any], str] | None:
         "params": params.encode(),
         "profile": _PROFILE,
         "env": {str(name): str(value) for name, value in environment.items()},
-        "module_utils": _module_utils_folders(),
+        "module_utils": folders,
         "collections": [str(folder) for folder in AnsibleCollectionConfig.collection_paths],
     }
     return request, shebang
@@ -159,6 +162,13 @@ def _dotted_name(name: str, path: str) -> str:
         return str(common._get_ansible_module_fqn(path))
     except ValueError:
         return f"ansible.legacy.{name}"
+
+
+@cache
+def _hides_core(folders: tuple[str, ...]) -> bool:
+    """Whether support code of a role stands in for Ansible's own of the same name; the nursery has loaded the latter."""
+    core = Path(common._MODULE_UTILS_PATH)
+    return any((core / path.name).exists() for folder in folders for path in Path(folder).glob("[!_]*"))
 
 
 def _module_utils_folders() -> list[str]:

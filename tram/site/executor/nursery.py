@@ -79,6 +79,7 @@ class Nursery:
             loader = importlib.machinery.SourceFileLoader(request["module"], path)
             with contextlib.suppress(Exception):  # the child meets the same error and reports it as a module would
                 self._code[path] = loader.get_code(request["module"])  # type: ignore[assignment]
+        _add_folders(request["module_utils"], request["collections"])
         for name in self._imports.pop(path, ()):
             with contextlib.suppress(BaseException):
                 importlib.import_module(name)
@@ -137,7 +138,6 @@ class Nursery:
         basic = sys.modules["ansible.module_utils.basic"]
         loader = sys.modules["ansible.module_utils._internal._ansiballz._loader"]
         vars(basic).update(_ANSIBLE_ARGS=request["params"], _ANSIBLE_PROFILE=request["profile"])
-        _add_folders(request["module_utils"], request["collections"])
         if self._opened is not None:
             _packages().lend(self._opened)
         module, path = request["module"], request["path"]
@@ -214,9 +214,14 @@ def _stand_in(name: str, folders: list[str]) -> None:
 
 
 def _add_folders(module_utils: list[str], collections: list[str]) -> None:
-    package = sys.modules["ansible.module_utils"]
-    package.__path__[:0] = module_utils
-    _stand_in("ansible_collections", [f"{folder}/ansible_collections" for folder in collections])
+    """Where support code of roles and of collections lies; known better with each role that is loaded."""
+    path = sys.modules["ansible.module_utils"].__path__
+    path[:0] = [folder for folder in module_utils if folder not in path]
+    folders = [f"{folder}/ansible_collections" for folder in collections]
+    if "ansible_collections" not in sys.modules:
+        _stand_in("ansible_collections", folders)
+    known = sys.modules["ansible_collections"].__path__
+    known.extend(folder for folder in folders if folder not in known)
 
 
 def _packages() -> Any:
