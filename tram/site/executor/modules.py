@@ -166,7 +166,7 @@ def _dotted_name(name: str, path: str) -> str:
 
 @cache
 def _hides_core(folders: tuple[str, ...]) -> bool:
-    """Whether support code of a role stands in for Ansible's own of the same name; the nursery has loaded the latter."""
+    """Whether support code of a role stands in for Ansible's own of the same name, which the nursery has loaded."""
     core = Path(common._MODULE_UTILS_PATH)
     return any((core / path.name).exists() for folder in folders for path in Path(folder).glob("[!_]*"))
 
