@@ -20,6 +20,7 @@ from tram.core.errors import BadInput
 from tram.core.units import parse_span
 from tram.delivery import stick as sticks
 from tram.delivery.host import find_host
+from tram.delivery.memory import HostMemory, runtime
 from tram.delivery.parcel import Parcel
 from tram.delivery.policy import policy_for
 from tram.delivery.ssh import SshCarrier
@@ -79,7 +80,7 @@ def pack(
     jobs = _new(province, ledger, hosts, playbook, check=check) if playbook else _owed(province, ledger, hosts)
     packed = []
     for job in jobs:
-        parcel = Parcel(job, province, ledger, confirm=None, valid=sticks.VALID)
+        parcel = _parcel(job, province, ledger)
         lease = ledger.lease(job.run, job.host, new_owner(), _LEASE)
         if lease is None:
             raise BadInput(f"{job.host}: run {job.run} is being delivered right now", hint="wait for it to end")
@@ -160,6 +161,17 @@ def _through(stick: Path, name: str, inventory: Path, verb: str, wait: timedelta
     carrier = SshCarrier(province, host, policy_for(site.link, province))
     count = sticks.through(carrier, stick, province, host, verb=verb, wait=wait)
     Console(highlight=False).print(_("{count} answers are on the stick").format(count=count))
+
+
+def _parcel(job: Job, province: Province, ledger: Ledger) -> Parcel:
+    """For a runtime that the host has: this installation's own, or the one it was last known to have."""
+    known = HostMemory(province.code).runtimes(job.host)
+    if not known:
+        message = f"{job.host}: no runtime was ever installed there from here"
+        raise BadInput(message, hint=f"once there is a line: tram deliver --install --limit {job.host}")
+    built = runtime().id
+    chosen = built if built in known else known[-1]
+    return Parcel(job, province, ledger, confirm=None, valid=sticks.VALID, runtime_id=chosen)
 
 
 def _new(province: Province, ledger: Ledger, hosts: Sequence[str], playbook: str, *, check: bool) -> list[Job]:

@@ -63,4 +63,5 @@ sync
 if [ -n "${piped:-}" ]; then
     cd "$stick" && find tram -name 'answer-*.frames' -print0 | tar -c --null -T -
 fi
+[ -n "${piped:-}" ] || /usr/local/sbin/tram-site status
 exit $ended

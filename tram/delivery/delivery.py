@@ -11,7 +11,7 @@ from tram.delivery.contact import ComeAfresh, Contact, Need, Refused
 from tram.delivery.greeting import Told, read_greeting
 from tram.delivery.install import install, site_files
 from tram.delivery.line import Barred, Carrier, Line, LineLost, NoRunner
-from tram.delivery.memory import runtime
+from tram.delivery.memory import HostMemory, runtime
 from tram.delivery.outcome import Delivered, Held
 from tram.delivery.parcel import Parcel
 from tram.delivery.patience import Patience
@@ -48,6 +48,7 @@ class Delivery:
         self.site, self.host = parcel.site, parcel.host
         self.teller, self.patience = teller, patience
         self.wait, self.may_install, self.now_anyway = wait, may_install, now_anyway
+        self.hosts = HostMemory(province.code)
         self.began = time.monotonic()
         self.used_before = ledger.host(job.run, job.host).bytes_down
         self.accepted = self.fresh = self.installed = False
@@ -111,6 +112,7 @@ class Delivery:
         self.teller.tell(heard=True, note="")
         told = greeting.runs.get(self.job.run)
         self.accepted = told is not None
+        self.hosts.keep(self.job.host, greeting.runtimes)
         self.patience.heard((told, tuple(sorted(greeting.partial.items())), greeting.runtimes))
         if not self.accepted and self.parcel.runtime not in greeting.runtimes:
             have = ", ".join(greeting.runtimes) or "none"
@@ -184,6 +186,7 @@ class Delivery:
                 self._count(line)
                 self.patience.heard(self.teller.now.sent)
         self.installed = True
+        self.hosts.keep(self.job.host, [built.id])
         self.parcel.runtime = built.id
 
     def _mind_the_hours(self) -> None:

@@ -12,7 +12,7 @@ from tram.bundle import Content
 from tram.delivery.delivery import Delivery
 from tram.delivery.install import install, site_files
 from tram.delivery.line import Carrier, LineLost
-from tram.delivery.memory import TreeMemory, runtime
+from tram.delivery.memory import HostMemory, TreeMemory, runtime
 from tram.delivery.outcome import Delivered
 from tram.delivery.parcel import Parcel, find_host
 from tram.delivery.patience import Patience
@@ -104,6 +104,7 @@ def install_host(province: Province, name: str, tell: Tell = lambda _progress: N
         try:
             with carrier.install() as line:
                 install(line, site_files(province, site, host), built, teller)
+                HostMemory(province.code).keep(name, [built.id])
                 teller.tell(phase=Phase.OVER)
                 return
         except LineLost as problem:

@@ -17,6 +17,7 @@ from tram.core.canonical import BadDocument
 from tram.core.tree import Tree
 
 _KEPT_TREES = 2000
+_KEPT_RUNTIME_FILES = 8
 _RUNTIME_PACKAGES = ("ansible", "jinja2", "markupsafe", "yaml", "packaging", "tram")
 
 
@@ -61,6 +62,29 @@ class TreeMemory:
             yield from (entry.digest for entry in tree.files.values())
 
 
+class HostMemory:
+    """Which runtimes a host was last known to have: what goes to it on a stick must name one of those."""
+
+    def __init__(self, province: str, folder: Path | None = None) -> None:
+        self.folder = (folder or cache_dir() / "hosts") / province
+
+    def keep(self, host: str, runtimes: Iterable[str]) -> None:
+        """The host has these now."""
+        with suppress(OSError):
+            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            new = self.folder / f".{host}.{os.getpid()}"
+            new.write_text(json.dumps(list(runtimes)))
+            new.replace(self.folder / f"{host}.json")
+
+    def runtimes(self, host: str) -> tuple[str, ...]:
+        """Those it had; none when that is not known."""
+        try:
+            found = json.loads((self.folder / f"{host}.json").read_text())
+        except (OSError, ValueError):
+            return ()
+        return tuple(str(name) for name in found) if isinstance(found, list) else ()
+
+
 def runtime() -> Runtime:
     """The site runtime of this installation, built when its sources are others than those of the last one.
 
@@ -81,6 +105,8 @@ def _runtime(folder: Path) -> Runtime:
         if path.stat().st_size == found["bytes"]:
             return Runtime(path, str(found["id"]), int(found["bytes"]))
     built = build_runtime(folder)
+    for old in sorted(folder.glob("*.*"), key=lambda path: path.stat().st_mtime_ns, reverse=True)[_KEPT_RUNTIME_FILES:]:
+        old.unlink()
     key.write_text(json.dumps({"file": built.path.name, "id": built.id, "bytes": built.bytes}))
     return built
 
