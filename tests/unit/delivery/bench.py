@@ -141,7 +141,11 @@ class Bench:
 
     def idle(self) -> None:
         """Wait until nothing of the host's runs any more."""
-        self.wait(lambda: str(self.root) not in subprocess.run(["ps", "axww"], capture_output=True, text=True).stdout)
+        self.wait(
+            lambda: (
+                str(self.root) not in subprocess.run(["ps", "axww"], capture_output=True, text=True, check=True).stdout
+            )
+        )
 
 
 @dataclass(frozen=True)
