@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import random
 import secrets
 import subprocess
 import tarfile
@@ -257,6 +258,22 @@ def test_a_power_cut_in_the_middle_is_gone_over_at_boot(runner: Runner) -> None:
     assert runner.sh("systemctl is-system-running").strip() == "running"
     told = runner.exchange(encode({"t": "events", "run": run, "from": 1}))[1]["events"]
     assert [event["seq"] for event in told] == list(range(1, len(told) + 1))
+
+
+def test_power_cuts_while_packages_are_installed_end_in_a_healthy_service(runner: Runner) -> None:
+    """Four cuts at random moments of one run; each time dpkg is brought back in order before anything is done again."""
+    chance = random.Random(20261121)
+    options = f"-q -y -o Acquire::http::Proxy={PROXY} -o DPkg::Lock::Timeout=60 --no-install-recommends"
+    runner.sh("apt-get -q -y purge nginx-light 'nginx*' 'libnginx*' >/dev/null 2>&1; true")
+    run = runner.send([command(f"apt-get {options} install nginx-light"), command("systemctl enable --now nginx")])
+    for _ in range(4):
+        runner.wait(lambda: runner.journal(run)["state"] != "accepted", 60, run)
+        time.sleep(chance.uniform(0.5, 5))
+        runner.lab.power_cut(HOST)
+        runner.lab.power_on(HOST)
+    assert runner.result(run, within=300)["outcome"] == "done"
+    assert runner.sh("dpkg --audit") == ""
+    assert runner.sh("systemctl is-active nginx; systemctl is-system-running").split() == ["active", "running"]
 
 
 def test_a_runner_that_is_killed_finds_its_executor_again(runner: Runner) -> None:
