@@ -6,38 +6,27 @@ import getpass
 import json
 import os
 from dataclasses import replace
-from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
-from tram.cli.i18n import _, both
+from tram.cli.i18n import _
+from tram.cli.rollout_view import new_console, plain_rollout, plain_wave, print_plan, print_rollout, tell
 from tram.cli.rollout_words import (
-    OUTCOMES,
     STANDINGS,
-    STATES,
-    WAVES,
-    add_columns,
-    clock,
     coloured,
-    progress,
     reason,
-    size,
-    span,
 )
-from tram.cli.runs import plain_host
 from tram.core.errors import BadInput
 from tram.core.units import parse_span
-from tram.ledger import Ledger, Outcome, RolloutRow, open_ledger, utc_now
+from tram.ledger import Ledger, Outcome, open_ledger
 from tram.ledger.rolloutbook import OVER
 from tram.register import Province, load
-from tram.rollout.conductor import ConductedElsewhere, Conductor, News, Standing, approve, ask, rows_in_order
+from tram.rollout.conductor import ConductedElsewhere, Conductor, Standing, approve, ask
 from tram.rollout.fanout import Deliver, Work, fan_out
-from tram.rollout.forecast import Forecast
 from tram.rollout.measure import Measure
 from tram.rollout.plan import Wave, make_plan
 from tram.rollout.policy import Policy, load_policy
@@ -118,20 +107,14 @@ def plan(stack: Stack, inventory: Inventory = LAB, as_json: AsJson = False) -> N
     if as_json:
         typer.echo(
             json.dumps(
-                {"stack": stack, "policy": policy.plain(), "waves": [_plain_wave(w) for w in waves]},
+                {"stack": stack, "policy": policy.plain(), "waves": [plain_wave(w) for w in waves]},
                 ensure_ascii=False,
                 indent=2,
             )
         )
         return
-    console = _console()
-    for wave in waves:
-        table = Table(title=escape(_wave_title(wave)))
-        add_columns(table, both("Host"), both("Why here"), both("Bytes"), both("Time"), both("Fits"))
-        for place in wave.places:
-            why = "\n".join(reason(found) for found in place.why)
-            table.add_row(place.host, why, *_cost(place.forecast))
-        console.print(table)
+    console = new_console()
+    print_plan(console, waves)
     if measure.problem:
         text = _("bytes are a guess, because a bundle cannot be built: {problem}")
         console.print(f"[yellow]{escape(text.format(problem=measure.problem.message))}[/]", soft_wrap=True)
@@ -216,9 +199,9 @@ def show(stack: Stack, inventory: Inventory = LAB, as_json: AsJson = False) -> N
     ledger = open_ledger(load(inventory).code)
     row = newest(ledger, _stack(stack))
     if as_json:
-        typer.echo(json.dumps(_plain(ledger, row), ensure_ascii=False, indent=2))
+        typer.echo(json.dumps(plain_rollout(ledger, row), ensure_ascii=False, indent=2))
         return
-    _print(ledger, row)
+    print_rollout(ledger, row)
 
 
 def _planned(
@@ -246,7 +229,7 @@ def _go_on(
     ledger: Ledger, province: Province, run: str, scheduler: str | None, *, let: bool, stay: bool, as_json: bool
 ) -> bool:
     """Conduct, telling each step; whether it ended well, or rests until its time."""
-    console = _console(stderr=as_json)
+    console = new_console(stderr=as_json)
     if let:
         for accepted in approve(ledger, run, _who()):
             console.print(_("approved: {reason}").format(reason=reason(accepted)))
@@ -261,41 +244,22 @@ def _go_on(
             executor,
             width=width,
             link_class_of=lambda site: classes.get(site, ""),
-            tell=lambda news: _tell(console, news),
+            tell=lambda news: tell(console, news),
             stay=stay,
         ).conduct()
     row = ledger.rollouts.get(run)
     if as_json:
-        typer.echo(json.dumps(_plain(ledger, row), ensure_ascii=False, indent=2))
+        typer.echo(json.dumps(plain_rollout(ledger, row), ensure_ascii=False, indent=2))
     else:
-        _print(ledger, row)
+        print_rollout(ledger, row)
     failed = any(host.outcome is Outcome.FAILED for host in ledger.show(run).hosts)
     return not failed and standing in (Standing.DONE, Standing.RESTING)
-
-
-def _tell(console: Console, news: News) -> None:
-    """One line a step, so that it also reads well in a log."""
-    now = f"{utc_now().astimezone():%H:%M:%S}"
-    if news.what == "host" and news.ended:
-        word = coloured(OUTCOMES[news.ended.outcome])
-        text = f"{escape(news.host)}: {word}" + (f": {escape(news.ended.reason)}" if news.ended.reason else "")
-    elif news.what == "wave":
-        text = _("wave {number} begins").format(number=news.wave)
-    elif news.what == "soak" and news.until:
-        text = _("wave {number} is watched until {at}").format(number=news.wave, at=clock(news.until))
-    elif news.what == "rest" and news.until:
-        text = _("nothing is due before {at}").format(at=clock(news.until))
-    else:
-        word = coloured(STANDINGS[news.what])
-        why = "; ".join(reason(found) for found in news.reasons)
-        text = _("wave {number}: {word}").format(number=news.wave, word=word) + (f": {why}" if why else "")
-    console.print(f"[dim]{now}[/] {text}", soft_wrap=True)
 
 
 def _ask(stack: str, inventory: Path, wish: Standing) -> None:
     ledger = open_ledger(load(inventory).code)
     row = newest(ledger, _stack(stack))
-    console = _console()
+    console = new_console()
     if row.state in OVER:
         console.print(_("it is over already: {word}").format(word=coloured(STANDINGS[row.state])))
         return
@@ -303,113 +267,6 @@ def _ask(stack: str, inventory: Path, wish: Standing) -> None:
         console.print(coloured(STANDINGS[wish]))
     else:
         console.print(_("its controller does so as soon as what is under way has ended"))
-
-
-def _print(ledger: Ledger, row: RolloutRow) -> None:
-    console = _console()
-    rows = rows_in_order(ledger.rollouts.places(row.run), ledger.show(row.run).hosts)
-    console.print(f"{row.run} · {escape(row.stack)} · {coloured(STANDINGS[row.state])}")
-    for wave in ledger.rollouts.waves(row.run):
-        name = WAVES.get(wave.name, wave.name)
-        title = _("Wave {number}: {name}").format(number=wave.number, name=name)
-        table = Table(title=f"{escape(title)} · {coloured(STANDINGS[wave.state])}")
-        add_columns(
-            table,
-            both("Host"),
-            both("Outcome"),
-            both("Progress"),
-            both("Sent / received"),
-            both("Tries"),
-            both("Reason"),
-        )
-        for place, host in rows:
-            if place.wave == wave.number:
-                table.add_row(
-                    host.host,
-                    coloured(STATES[host.state], lines=True),
-                    progress(host),
-                    f"{size(host.bytes_down)} / {size(host.bytes_up)}",
-                    str(host.attempts),
-                    escape(host.reason),
-                )
-        console.print(table)
-        for found in wave.objections:
-            console.print(f"  {reason(found)}", soft_wrap=True)
-    for given in ledger.rollouts.approved(row.run):
-        text = _("wave {number} was approved by {who}, {at}")
-        console.print(escape(text.format(number=given.wave, who=given.who, at=clock(given.at))))
-
-
-def _plain(ledger: Ledger, row: RolloutRow) -> dict[str, Any]:
-    """A rollout for machines: docs/contracts/ledger.md."""
-    rows = rows_in_order(ledger.rollouts.places(row.run), ledger.show(row.run).hosts)
-    return {
-        "run": row.run,
-        "stack": row.stack,
-        "state": row.state,
-        "policy": row.policy,
-        "waves": [
-            {
-                "number": wave.number,
-                "name": wave.name,
-                "state": wave.state,
-                "soak_seconds": wave.soak_seconds,
-                "needs_approval": wave.needs_approval,
-                "objections": list(wave.objections),
-                "hosts": [
-                    {**plain_host(host), "why": list(place.why), "forecast": place.forecast}
-                    for place, host in rows
-                    if place.wave == wave.number
-                ],
-            }
-            for wave in ledger.rollouts.waves(row.run)
-        ],
-        "approvals": [
-            {"wave": given.wave, "who": given.who, "accepted": list(given.accepted)}
-            for given in ledger.rollouts.approved(row.run)
-        ],
-    }
-
-
-def _plain_wave(wave: Wave) -> dict[str, Any]:
-    return {
-        "number": wave.number,
-        "name": wave.name,
-        "soak_seconds": wave.soak.total_seconds(),
-        "needs_approval": wave.needs_approval,
-        "hosts": [
-            {
-                "host": place.host,
-                "site": place.site,
-                "why": [found.plain() for found in place.why],
-                "forecast": {**place.forecast.plain(), "fits": place.forecast.fits},
-            }
-            for place in wave.places
-        ],
-    }
-
-
-def _wave_title(wave: Wave) -> str:
-    title = _("Wave {number}: {name}").format(number=wave.number, name=WAVES.get(wave.name, wave.name))
-    parts = [title, _("{count} sites").format(count=len(wave.sites))]
-    if wave.soak:
-        parts.append(_("then watched for {span}").format(span=span(wave.soak)))
-    if wave.needs_approval:
-        parts.append(_("begins when a person says so"))
-    return " · ".join(parts)
-
-
-def _cost(cost: Forecast) -> tuple[str, str, str]:
-    """Bytes both ways and how they are known, time, and whether it fits."""
-    known = {"bundle": _("from the bundle"), "ledger": _("as the last time"), "guess": _("a guess")}[cost.source]
-    fits = "[green]✓[/]" if cost.fits else "[red]✗[/] " + "; ".join(reason(found) for found in cost.misfits)
-    seconds = _span_of(cost.seconds)
-    return f"{size(cost.bytes_down)} / {size(cost.bytes_up)}\n[dim]{known}[/]", seconds, fits
-
-
-def _span_of(seconds: float) -> str:
-    """Seconds as people read them; below ten to a tenth."""
-    return f"{seconds:.1f} s" if seconds < 10 else span(timedelta(seconds=seconds))
 
 
 def _stack(text: str) -> str:
@@ -421,9 +278,3 @@ def _who() -> str:
     """Who gives an approval: the account, and who became it."""
     behind = os.environ.get("SUDO_USER")
     return f"{behind} ({getpass.getuser()})" if behind else getpass.getuser()
-
-
-def _console(*, stderr: bool = False) -> Console:
-    """A terminal's width, or into a file one that holds all columns."""
-    console = Console(highlight=False, stderr=stderr)
-    return console if console.is_terminal else Console(highlight=False, stderr=stderr, width=180)

@@ -26,7 +26,7 @@ def is_gone(owner: str) -> bool:
     host, world, pid, started, _ = parts
     if host != socket.gethostname() or world.split(".")[-1] != _world().split(".")[-1]:
         return False
-    return world != _world() or _started(int(pid)) != started
+    return world != _world() or (_started(int(pid)) != started and not _hidden(int(pid)))
 
 
 @cache
@@ -46,3 +46,14 @@ def _started(pid: int) -> str:
         return ""
     fields = stat.rpartition(")")[2].split()
     return "" if fields[0] in ("Z", "X") else fields[19]
+
+
+def _hidden(pid: int) -> bool:
+    """Whether there is such a process that we may not look at: another account's, under a /proc with hidepid."""
+    try:
+        os.kill(pid, 0)  # 0 is no signal, only the question
+    except PermissionError:
+        return not Path(f"/proc/{pid}/stat").exists()
+    except ProcessLookupError:
+        return False
+    return False
