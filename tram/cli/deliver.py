@@ -18,7 +18,7 @@ from rich.table import Table
 from tram.bundle import Content, build_all
 from tram.cli.deliver_view import View
 from tram.cli.i18n import _, both
-from tram.cli.rollout_words import OUTCOMES, add_columns, coloured, size
+from tram.cli.rollout_words import STATES, add_columns, coloured, size
 from tram.cli.runs import find_run
 from tram.core.errors import BadInput, TramError
 from tram.delivery.host import Delivered, Way, deliver_host, find_host, install_host
@@ -95,7 +95,7 @@ def deliver(
     if as_json:
         typer.echo(json.dumps([_plain(ledger, result) for result in results], ensure_ascii=False, indent=2))
     else:
-        _show(results)
+        _show(ledger, results)
     if any(result.ended.outcome is not Outcome.DONE and not (result.unheard and not wait) for result in results):
         raise typer.Exit(1)
 
@@ -239,13 +239,14 @@ def _plain(ledger: Ledger, result: Delivered) -> dict[str, Any]:
     }
 
 
-def _show(results: Sequence[Delivered]) -> None:
+def _show(ledger: Ledger, results: Sequence[Delivered]) -> None:
     console = Console(highlight=False)
     table = Table(title=results[0].run if results else None)
     headings = (both("Host"), both("Outcome"), both("Sent / received"), both("Took"), both("Reason"))
     add_columns(table, *headings)
     for result in results:
-        word = coloured(OUTCOMES[result.ended.outcome], lines=True)
+        state = ledger.host(result.run, result.host).state
+        word = coloured(STATES[state], lines=True)
         if result.unheard:
             word = f"[cyan]{both('running, not heard yet').replace(' · ', chr(10))}[/]"
         reason = result.ended.reason

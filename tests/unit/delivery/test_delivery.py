@@ -119,7 +119,8 @@ def test_an_earlier_run_that_was_not_heard_is_heard_at_the_next_contact(bench: B
     unheard = bench.deliver(first, bench.content(), wait=False)
     assert unheard.unheard
     assert unheard.ended.outcome is Outcome.NOT_REACHED
-    bench.wait(lambda: (bench.root / "runs" / first.run / "result.json").exists())
+    result = bench.root / "runs" / first.run / "result.json"
+    bench.wait(result.exists)
     bench.idle()
     bench.deliver(bench.job(), bench.content())
     assert bench.ledger.outcome(first.run, HOST) is Outcome.DONE
