@@ -8,7 +8,7 @@ want=${1:-run}
 log=build/setup.log
 
 packages="python3-venv debootstrap systemd-container iproute2 netcat-openbsd openssh-client openssl ca-certificates"
-[ "$want" = run ] || packages="$packages shellcheck"
+[ "$want" = run ] || packages="$packages shellcheck postgresql"
 
 # Everything that is missing is named at once, before anything is touched.
 missing=
@@ -46,6 +46,13 @@ for package in $packages; do
 done
 if [ -n "$absent" ]; then
     step "Debian packages:$absent"
+    # The tests start database clusters of their own and end them; Debian's default one is not wanted.
+    case "$absent" in *postgresql*)
+        mkdir -p /etc/postgresql-common
+        [ -e /etc/postgresql-common/createcluster.conf ] ||
+            echo "create_main_cluster = false" >/etc/postgresql-common/createcluster.conf
+        ;;
+    esac
     # shellcheck disable=SC2086 # a list of words on purpose
     { apt-get -q update && DEBIAN_FRONTEND=noninteractive apt-get -q -y --no-install-recommends install $absent; } \
         >>"$log" 2>&1 || failed

@@ -19,6 +19,7 @@ import sys
 from dataclasses import asdict, dataclass
 from datetime import timedelta
 from ipaddress import IPv4Address, IPv4Network
+from pathlib import Path
 
 from tram.core.run import run
 from tram.lab import netem
@@ -30,6 +31,7 @@ from tram.register import Province, Site
 
 WIRE_MODULE = "tram.lab.wire"
 UPLINK_MODULE = "tram.lab.uplink"
+_INOTIFY_INSTANCES = 4096  # some 300 hosts
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +64,17 @@ def device_of(province: Province, site: Site) -> str:
     return f"w{province.sites.index(site)}"
 
 
+def allow_many_hosts() -> None:
+    """Raise the machine's bound on inotify instances, which all hosts share: a systemd takes about a dozen, and one that
+    gets none fails in odd places ("Too many open files"). Until the next reboot; inotify(7)."""
+    limit = Path("/proc/sys/fs/inotify/max_user_instances")
+    if int(limit.read_text()) < _INOTIFY_INSTANCES:
+        limit.write_text(f"{_INOTIFY_INSTANCES}\n")
+
+
 def build(paths: LabPaths, province: Province) -> None:
     """Lay all of the wiring and start the lines and the uplink."""
+    allow_many_hosts()
     core = lan_of(paths, province.hub)
     _add_router(core)
     for site in province.sites:
