@@ -67,7 +67,8 @@ def device_of(province: Province, site: Site) -> str:
 def allow_many_hosts() -> None:
     """Raise the machine's bound on inotify instances, which all hosts share, until its next reboot.
 
-    A systemd takes about a dozen, and one that gets none fails in odd places ("Too many open files"). Source: inotify(7).
+    A systemd takes about a dozen, and one that gets none fails in odd places ("Too many open files").
+    Source: inotify(7).
     """
     limit = Path("/proc/sys/fs/inotify/max_user_instances")
     if int(limit.read_text()) < _INOTIFY_INSTANCES:
