@@ -13,7 +13,7 @@ from .conftest import Project, Told, make_project
 # What differs between any two runs of the same playbook.
 _OF_THE_MOMENT = frozenset(
     """
-    start end delta atime mtime ctime inode dev ansible_job_id results_file duration elapsed backup_file epoch
+    start end stop delta atime mtime ctime inode dev ansible_job_id results_file duration elapsed backup_file epoch
     block_size blocks version pid cache_update_time stdout_lines_async finished_at access_time modification_time
     module_stdout_pid started_at
     """.split()  # noqa: SIM905
@@ -26,6 +26,7 @@ _TEXT_OF_THE_MOMENT = (
     (re.compile(r"/tmp/(ansible[._]\w+|tmp\w+)"), "/tmp/x"),
     (re.compile(r"\bj\d{6,}\.\d+|\bj?\d{11,}\b"), "job"),
     (re.compile(r"0x[0-9a-f]{6,}"), "0x"),
+    (re.compile(r"Paused for [0-9.]+ seconds"), "paused"),
     (re.compile(r"^\.[a-z0-9_]{8}$"), ".content"),
     (re.compile(r"\.\d+\.\d{4}-\d\d-\d\d@\d\d:\d\d:\d\d~"), ".backup"),
     (re.compile(r"ansible\.\w{8}\.conformance|ansible\.\w+\.conformance"), "temporary"),

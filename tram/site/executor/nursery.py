@@ -86,6 +86,7 @@ class Nursery:
         if request["module"] == "ansible.modules.apt" and self._opened is None:
             with contextlib.suppress(Exception):
                 self._opened = _packages().open_cache()
+
         gc.freeze()  # what is here by now is not looked at by the children's collectors, and so not copied for them
 
     def _run(self, request: dict[str, Any]) -> dict[str, Any]:
