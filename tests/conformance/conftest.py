@@ -143,6 +143,7 @@ def make_project(runtime: Path, run: Path) -> Project:
     """A fresh copy of the project, with the few modules of collections it uses beside the playbook, as delivered."""
     tree = run / "tree"
     shutil.copytree(PROJECT, tree, ignore=shutil.ignore_patterns("__pycache__"))
+    (tree / "broken.yml").write_text('- hosts: servers\n  tasks:\n   - debug: msg="a\n  x: [\n')
     for namespace, name, module in _COLLECTIONS:
         source = _collection(namespace, name)
         target = tree / "collections/ansible_collections" / namespace / name
