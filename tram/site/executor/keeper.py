@@ -74,7 +74,7 @@ class Keeper:
                 self._facts[key] = self._exchange(request)
             return self._facts[key]
         reply = self._exchange(request)
-        if b'"changed": false' not in reply["stdout"]:
+        if b'"changed": false' not in reply["stdout"] or b'"changed": true' in reply["stdout"]:
             self.something_changed()
         return reply
 
