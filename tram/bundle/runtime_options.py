@@ -56,4 +56,5 @@ def _without_prose(options: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-main()
+if __name__ == "__main__":
+    main()
