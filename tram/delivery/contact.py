@@ -69,6 +69,7 @@ class Contact:
         self.ledger = ledger
         self.teller = teller
         self.result: Event | None = None
+        self.told_every = 5  # seconds
         self._acks: dict[str, int] = {}
         self._confirmed = False  # this connection is the fresh contact
 
@@ -101,7 +102,8 @@ class Contact:
         if confirm:
             self._confirmed = True
             self._send({"t": "confirm", "run": self.run})
-        self._send({"t": "watch", "run": self.run, "from": self.ledger.next_seq(self.run, self.host)})
+        following = self.ledger.next_seq(self.run, self.host)
+        self._send({"t": "watch", "run": self.run, "from": following, "every": self.told_every})
 
     def part(self) -> None:
         """Say that what was recorded needs not be told again, and end the conversation."""

@@ -120,6 +120,7 @@ class Delivery:
             self._install(Barred(f"{self.job.host}: has runtime {have}, not {self.parcel.runtime}"))
             return True
         contact = Contact(line, greeting, run=self.job.run, host=self.job.host, ledger=self.ledger, teller=self.teller)
+        contact.told_every = round(self.policy.told_every.total_seconds())
         if told is None:
             self._hand_over(contact)
             self.accepted = True

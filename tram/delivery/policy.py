@@ -50,7 +50,8 @@ class Policy:
     long, the host is *not reached*. `stall`: the same once it has answered. `answer`: how long it may think about
     one frame. `order_valid`: how long an order may be on its way. `cap_bytes`: the most bytes one run may put on this
     line (None: no cap). `hours`: when it may be used (None: always). `linger`: how long a connection is left open for
-    the next command. `confirm`: how long a host waits for the centre's word after a change.
+    the next command. `confirm`: how long a host waits for the centre's word after a change. `told_every`: how often it
+    tells how far it is; its result it tells at once.
     """
 
     connect: timedelta = timedelta(seconds=15)
@@ -66,6 +67,7 @@ class Policy:
     hours: Hours | None = None
     linger: timedelta = timedelta(seconds=60)
     confirm: timedelta = timedelta(minutes=5)
+    told_every: timedelta = timedelta(seconds=5)
 
     def pause(self, attempt: int, chance: random.Random) -> timedelta:
         """How long to wait after attempt number `attempt`: doubled each time, and shaken, so that sites whose common
@@ -111,6 +113,7 @@ def _for_line(link: Link) -> Policy:
         stall=timedelta(minutes=10) + timedelta(minutes=5) * slow,
         answer=timedelta(minutes=5) * slow,
         confirm=timedelta(minutes=4) + timedelta(minutes=1) * slow,
+        told_every=timedelta(seconds=5) * slow,
     )
 
 

@@ -14,7 +14,14 @@ from tram.core.frames import BrokenWire, Readable, Writable, read_data, read_fra
 from tram.site import durable, report, runs
 from tram.site.contact import Contact
 from tram.site.intake import Answer, Intake
-from tram.site.limits import DATA_FRAME_BYTES, EVENTS_FRAME_BYTES, KEPT_TREES, POLL_SECONDS, PROGRESS_SECONDS
+from tram.site.limits import (
+    DATA_FRAME_BYTES,
+    EVENTS_FRAME_BYTES,
+    KEPT_TREES,
+    LONGEST_SILENCE_SECONDS,
+    POLL_SECONDS,
+    PROGRESS_SECONDS,
+)
 from tram.site.place import Config, Place, runtimes
 from tram.site.refusal import Refusal, record
 from tram.site.store import Store
@@ -128,12 +135,13 @@ class Exchange:
         if (run := self._run(frame)) is None:
             return
         first, progress, said = _number(frame.get("from")), None, time.monotonic()
+        every = min(max(PROGRESS_SECONDS, _number(frame.get("every"))), LONGEST_SILENCE_SECONDS)
         while True:
             state = run.state  # looked at before the events, so that the last ones are not missed
             over = state in runs.FINAL
             # Told together now and then: each packet costs the line more than what is in it. The centre must come at
             # once when a change waits for it.
-            if over or state == "confirming" or time.monotonic() - said >= PROGRESS_SECONDS:
+            if over or state == "confirming" or time.monotonic() - said >= every:
                 found = run.document("progress.json")
                 if found and found != progress and not over:
                     write_frame(self.ours, {"t": "progress", "run": run.name, **found}, flush=False)

@@ -21,6 +21,7 @@ EVENTS_FRAME_BYTES = 192 * 2**10
 DATA_FRAME_BYTES = 64 * 2**10
 
 PROGRESS_SECONDS = 5.0
+LONGEST_SILENCE_SECONDS = 120.0  # the most a centre may ask a watch to hold its tongue between results
 POLL_SECONDS = 0.5
 EXECUTOR_QUIET_SECONDS = 4 * 3600.0  # an executor that says nothing for so long is stuck and is ended
 
