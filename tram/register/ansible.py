@@ -18,9 +18,11 @@ def hosts(province: Province) -> Iterator[tuple[str, tuple[str, ...], dict[str, 
 
 def everywhere(province: Province) -> dict[str, Any]:
     """The variables of the group `all`."""
+    way = connection(province)
     reach = {
         "ansible_user": province.operator,
-        "ansible_ssh_common_args": ssh_arguments(connection(province)),
+        "ansible_ssh_common_args": ssh_arguments(way),
+        "ansible_control_path_dir": str(way.control_dir),
     }
     return reach | shared(province)
 

@@ -66,6 +66,7 @@ def test_ansible_sees_the_variables_of_the_contract(listed: dict[str, Any]) -> N
         "ansible_host": "203.0.113.10",
         "ansible_user": "tram",
         "ansible_ssh_common_args": "-F /var/lib/tram/lab/t1/ssh_config",
+        "ansible_control_path_dir": "/run/tram/lab/t1/cp",
         "tram_province": "lab",
         "tram_province_name": "Tỉnh trong hộp",
         "tram_lab": True,
