@@ -12,6 +12,8 @@ import pytest
 
 from .conftest import Project
 
+pytestmark = pytest.mark.slow
+
 
 def test_the_next_run_runs_a_handler_that_a_killed_run_owes(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OWED_SECONDS", "60")

@@ -10,6 +10,8 @@ import pytest
 
 from .conftest import Project, Told, make_project
 
+pytestmark = pytest.mark.slow
+
 # What differs between any two runs of the same playbook.
 _OF_THE_MOMENT = frozenset(
     """

@@ -17,6 +17,8 @@ from tram.core.tree import Tree
 from ...unit.bundle.bench import FAR, set_up
 from ...unit.bundle.test_order import ORDER
 
+pytestmark = pytest.mark.slow
+
 HERE = Path(__file__).parent
 CASES = sorted(path.stem for path in HERE.glob("*.yml") if not path.stem.startswith("documents-"))
 DEFAULT_PLAY = "- hosts: mail\n  roles: [post]\n"

@@ -19,6 +19,8 @@ from tram.core.canonical import digest
 from .bench import FAR, Bench, set_up, text_of
 from .project import FOR_FAR, FOR_NEAR, SECRETS, VAULT_PASSWORD, furnish
 
+pytestmark = pytest.mark.slow
+
 NEAR = "so-noi-vu-srv1"
 HUB = "trung-tam-hub1"
 

@@ -16,6 +16,8 @@ from tram.ledger import Ledger, Outcome
 
 from .bench import HOST, IMPATIENT, Bench, Cut
 
+pytestmark = pytest.mark.slow
+
 
 def test_a_run_is_carried_out_and_told(bench: Bench) -> None:
     job = bench.job()

@@ -16,6 +16,8 @@ from tram.ledger import Job, Outcome
 
 from .bench import HOST, REPO, RUNTIME, Bench
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def usb(bench: Bench, tmp_path: Path) -> Path:

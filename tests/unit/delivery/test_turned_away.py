@@ -6,11 +6,15 @@ import sys
 from dataclasses import replace
 from datetime import UTC, datetime, time, timedelta
 
+import pytest
+
 from tram.delivery.line import PipeCarrier
 from tram.delivery.policy import Hours
 from tram.ledger import Outcome
 
 from .bench import IMPATIENT, Bench
+
+pytestmark = pytest.mark.slow
 
 
 def test_an_order_with_a_foreign_signature_is_refused(bench: Bench) -> None:

@@ -15,6 +15,8 @@ import pytest
 
 from tram.site.executor.keeper import Keeper
 
+pytestmark = pytest.mark.slow
+
 _INTERNAL = {
     "_ansible_check_mode": False,
     "_ansible_no_log": False,

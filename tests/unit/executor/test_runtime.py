@@ -16,6 +16,8 @@ from tram.bundle.runtime import archive, build_runtime, compress
 from tram.bundle.runtime_content import runtime_files
 from tram.bundle.runtime_tables import meta_as_json, settings_as_json
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def files() -> dict[str, bytes]:

@@ -19,6 +19,8 @@ from tram.ledger.schema import metadata
 
 from .hand import RUN, Hand, event
 
+pytestmark = pytest.mark.slow
+
 NEXT_STEP = ("CREATE TABLE notes (note TEXT)", "ALTER TABLE runs ADD COLUMN note VARCHAR NOT NULL DEFAULT ''")
 
 

@@ -14,6 +14,8 @@ from tram.ledger.ledger import Ledger
 
 from .hand import RUN, START, TTL, Hand, event, result
 
+pytestmark = pytest.mark.slow
+
 FAR = "huong-khe-srv1"
 
 TAKER = """

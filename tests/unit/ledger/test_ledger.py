@@ -17,6 +17,8 @@ from tram.ledger import Ledger, OtherProvince, Outcome, State, UnknownRun, new_r
 
 from .hand import RUN, START, Hand, event, result
 
+pytestmark = pytest.mark.slow
+
 FAR = "huong-khe-srv1"
 LATER_RUN = "20261122T010000Z-000001"
 

@@ -14,6 +14,8 @@ from tram.core.run import Ran, run
 
 from .bad_register import GOOD
 
+pytestmark = pytest.mark.slow
+
 TRAM = Path(sys.executable).parent / "tram"
 
 

@@ -26,6 +26,8 @@ from .conductor import conduct
 from .province import names, new_rollout
 from .site import Sites
 
+pytestmark = pytest.mark.slow
+
 REPO = Path(__file__).parents[3]
 
 

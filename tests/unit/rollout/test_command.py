@@ -31,6 +31,8 @@ from tram.rollout.targets import targets
 from .province import new_rollout
 from .site import Sites
 
+pytestmark = pytest.mark.slow
+
 REPO = Path(__file__).parents[3]
 HUB, PILOT, FAR = "trung-tam-hub1", "so-noi-vu-srv1", "huong-khe-srv1"
 # What the plan and the bundle need of a playbook, and no role of the province's.

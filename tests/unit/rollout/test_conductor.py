@@ -24,6 +24,8 @@ from .conductor import conduct
 from .province import QUICK, names, new_rollout
 from .site import GOOD, STATS, Sites
 
+pytestmark = pytest.mark.slow
+
 REPO = Path(__file__).parents[3]
 
 

@@ -21,6 +21,8 @@ from tram.site.place import Config, Place
 
 from .host import Site, kill, kill_executors, script
 
+pytestmark = pytest.mark.slow
+
 
 def lock_out(site: Site, **changes: object) -> Order:
     """A run that writes an sshd configuration, replaces one file by another, removes one and adds a directory."""

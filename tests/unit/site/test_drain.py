@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tram.core.frames import encode
 
 from .host import NOW, Site, kill, pack_of, script
+
+pytestmark = pytest.mark.slow
 
 
 def test_a_run_goes_through_its_states_and_tells_what_changed(site: Site) -> None:

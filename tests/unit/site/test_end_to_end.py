@@ -15,6 +15,8 @@ from tram.core.order import Order
 
 from .host import HERE, RUNTIME, Site, script
 
+pytestmark = pytest.mark.slow
+
 PLAYBOOK = b"""\
 - hosts: huong-khe-srv1
   gather_facts: false

@@ -18,6 +18,8 @@ from tram.site.command import main
 
 from .host import Site, kill, kill_executors, script
 
+pytestmark = pytest.mark.slow
+
 
 def send(site: Site) -> Order:
     """A run that applies, verifies and leaves an x for each time it was applied."""
