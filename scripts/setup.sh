@@ -8,7 +8,7 @@ want=${1:-run}
 log=build/setup.log
 
 packages="python3-venv debootstrap systemd-container iproute2 netcat-openbsd openssh-client openssl ca-certificates"
-[ "$want" = run ] || packages="$packages shellcheck postgresql"
+[ "$want" = run ] || packages="$packages shellcheck postgresql sudo"
 
 # Everything that is missing is named at once, before anything is touched.
 missing=

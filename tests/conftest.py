@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tram.act.bootstrap import Entry, bootstrap
 from tram.act.key import make_key
@@ -17,6 +18,10 @@ from tram.lab.lab import Lab, down, up
 from tram.push.playbook import Recap, run_playbook
 
 from .watch import ArgvWatch
+
+# The same examples each time, and no failure because a machine is busy.
+settings.register_profile("tram", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("tram")
 
 REPO = Path(__file__).parent.parent
 LAB = REPO / "inventories/lab"

@@ -1,5 +1,6 @@
 #!/bin/sh
-# Not Python at all.
+# Not Python at all. Its arguments are a file of assignments.
 # shellcheck source=/dev/null
 . "$1"
+# shellcheck disable=SC2154
 echo "{\"changed\": false, \"word\": \"$word\"}"
