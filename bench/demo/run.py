@@ -3,9 +3,9 @@
 
     .venv/bin/python bench/demo/run.py
 
-No other lab may be up: the base image under it is built anew. A fresh clone, a fresh lab; then the demo again on the same lab; then the mail story on
-it. About a quarter of an hour. The Debian packages of the machine itself are installed already: their 20 seconds are
-not in the figures.
+No other lab may be up: the base image under it is built anew. A fresh clone, a fresh lab; then the demo again on the
+same lab; then the mail story on it. About a quarter of an hour. The Debian packages of the machine itself are installed
+already: their 20 seconds are not in the figures.
 """
 
 from __future__ import annotations
