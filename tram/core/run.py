@@ -36,7 +36,7 @@ def run(
     Without `stdin` the program reads an empty input. Secrets go through `stdin` or root-only files, never `argv`,
     because argv is public in the process list and quoted in errors.
 
-    Raises: ProgramFailed when it is missing, takes longer than `timeout`, or (with `check`) ends with another code than 0.
+    Raises: ProgramFailed when it is missing, takes longer than `timeout`, or (with `check`) ends with another code.
     """
     words = tuple(str(word) for word in argv)
     shown = shlex.join(words)
