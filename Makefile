@@ -1,4 +1,4 @@
-.PHONY: help demo test check lab-up lab-down lock docs clean
+.PHONY: help demo test check lab-up lab-down bench lock docs clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -19,6 +19,11 @@ lab-up: ## hosts and links only, nothing provisioned
 
 lab-down: ## take the lab away, whatever state it is in
 	.venv/bin/tram lab down
+
+bench: ## measure again what the READMEs under bench/ say (half an hour; no other lab may be up)
+	scripts/setup.sh dev
+	.venv/bin/python bench/demo/run.py
+	.venv/bin/python bench/executor/run.py
 
 lock: ## recompile the pinned requirements
 	scripts/lock
