@@ -51,13 +51,20 @@ def province_lab() -> Iterator[Lab]:
         down(name)
 
 
+def take_over(lab: Lab) -> None:
+    """Bootstrap every host of a lab, as `tram host bootstrap --all` does."""
+    province = lab.province
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TRAM_LAB", lab.paths.name)
+        key = make_key(province.secrets_dir, f"tram@{province.code}")
+        results = bootstrap(targets(province, [], every=True), Entry(agent=False), key)
+    assert [result for result in results if result.outcome is not Outcome.DONE] == []
+
+
 @pytest.fixture(scope="session")
 def managed(province_lab: Lab) -> Lab:
     """The lab with every host taken over by the centre."""
-    province = province_lab.province
-    key = make_key(province.secrets_dir, f"tram@{province.code}")
-    results = bootstrap(targets(province, [], every=True), Entry(agent=False), key)
-    assert [result for result in results if result.outcome is not Outcome.DONE] == []
+    take_over(province_lab)
     return province_lab
 
 

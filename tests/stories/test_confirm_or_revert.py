@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import random
 import secrets
 import subprocess
 import tarfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -21,9 +22,10 @@ from tram.bundle.runtime_content import runtime_files
 from tram.core.canonical import digest
 from tram.core.frames import encode, read_frame
 from tram.core.order import Order
-from tram.lab.lab import Lab
+from tram.lab.lab import Lab, down, up
 from tram.site.install.plan import COMMANDS, Put, install_plan
 
+from ..conftest import LAB, take_over
 from ..unit.site.host import RUNTIME, Key, make_key, pack_of, tree_of
 
 pytestmark = pytest.mark.lab
@@ -134,14 +136,26 @@ def archive(runtime: dict[str, bytes], plan: tuple[Put, ...]) -> bytes:
 
 
 @pytest.fixture(scope="module")
-def runner(managed: Lab, tmp_path_factory: pytest.TempPathFactory) -> Runner:
+def own_lab() -> Iterator[Lab]:
+    """A lab of this story's own, hosts taken over and otherwise bare: what it does to them is no good to others."""
+    name = f"runner{os.getpid() % 100000}"
+    try:
+        lab = up(LAB, name, print)
+        take_over(lab)
+        yield lab
+    finally:
+        down(name)
+
+
+@pytest.fixture(scope="module")
+def runner(own_lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Runner:
     """The host with the runtime, as an installation leaves it, with a firewall and etckeeper to play with."""
     key = make_key(tmp_path_factory.mktemp("centre"))
-    hub = str(managed.province.hub_host.address)
+    hub = str(own_lab.province.hub_host.address)
     plan = install_plan(
-        managed.province.code, SITE, HOST, operator="tram", signers=[key.public], runtime=RUNTIME, probes=[(hub, 22)]
+        own_lab.province.code, SITE, HOST, operator="tram", signers=[key.public], runtime=RUNTIME, probes=[(hub, 22)]
     )
-    found = Runner(managed, key)
+    found = Runner(own_lab, key)
     into = found.ssh("sudo", "tar", "-C", "/", "--no-same-owner", "-xzf", "-")
     subprocess.run(into, input=archive(runtime_files(), plan), check=True, timeout=120)
     apt = f"apt-get -q -y -o Acquire::http::Proxy={PROXY}"
