@@ -269,7 +269,7 @@ def test_a_power_cut_in_the_middle_is_gone_over_at_boot(runner: Runner) -> None:
     result = runner.result(run)
     assert result["outcome"] == "done"
     assert runner.sh("cat /etc/story-one /etc/story-two").split() == ["1", "2"]
-    assert runner.sh("systemctl is-system-running").strip() == "running"
+    assert runner.sh("systemctl is-system-running --wait").strip() == "running"
     told = runner.exchange(encode({"t": "events", "run": run, "from": 1}))[1]["events"]
     assert [event["seq"] for event in told] == list(range(1, len(told) + 1))
 
@@ -287,7 +287,7 @@ def test_power_cuts_while_packages_are_installed_end_in_a_healthy_service(runner
         runner.lab.power_on(HOST)
     assert runner.result(run, within=300)["outcome"] == "done"
     assert runner.sh("dpkg --audit") == ""
-    assert runner.sh("systemctl is-active nginx; systemctl is-system-running").split() == ["active", "running"]
+    assert runner.sh("systemctl is-active nginx; systemctl is-system-running --wait").split() == ["active", "running"]
 
 
 def test_a_runner_that_is_killed_finds_its_executor_again(runner: Runner) -> None:

@@ -93,7 +93,7 @@ def test_a_cut_line_carries_nothing_and_a_mended_one_does_again(line: Lab) -> No
     assert ping(line, 3, 0.1)[1] == 0
 
 
-def test_a_line_whose_emulator_died_is_unknown_not_up(province_lab: Lab) -> None:
+def test_a_line_whose_emulator_does_not_answer_is_unknown_and_comes_back(province_lab: Lab) -> None:
     if netem.available():
         pytest.skip("the kernel's netem has no process that could die")
     (pid,) = find("tram.lab.wire", "--lab", province_lab.paths.name, "--site", SITE)
@@ -102,3 +102,7 @@ def test_a_line_whose_emulator_died_is_unknown_not_up(province_lab: Lab) -> None
         assert province_lab.link(SITE).line is None
     finally:
         run(["kill", "-CONT", str(pid)])
+    # Whoever asked has gone meanwhile; the line must outlive that.
+    state = province_lab.mend(SITE)
+    assert state.line is not None
+    assert not state.line.cut

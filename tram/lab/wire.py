@@ -8,6 +8,7 @@ no end is told. Control: one JSON object a line on a unix socket, answered by th
 from __future__ import annotations
 
 import argparse
+import contextlib
 import fcntl
 import json
 import os
@@ -155,7 +156,8 @@ def _answer(server: socket.socket, wire: Wire) -> None:
             reply = wire.change(json.loads(client.makefile().readline()))
         except (OSError, ValueError, TypeError) as error:
             reply = {"error": str(error)}
-        client.sendall(json.dumps(reply).encode() + b"\n")
+        with contextlib.suppress(OSError):  # whoever asked may have gone; the line goes on
+            client.sendall(json.dumps(reply).encode() + b"\n")
 
 
 def main() -> None:
