@@ -65,7 +65,7 @@ def test_an_owner_taken_from_life_loses_the_host_at_once(hand: Hand) -> None:
     assert taken.attempt == 2
 
 
-@pytest.mark.parametrize("owner", ["another-machine:1234.5:1:1:aa", "not even an owner", "a:b:c:d:e", "", new_owner()])
+@pytest.mark.parametrize("owner", ["another-machine:1234.5:1:1:aa", "not even an owner", "a:b:c:d:e", "", "oneself"])
 def test_an_owner_of_whom_nothing_is_known_counts_as_living(owner: str) -> None:
     assert not is_gone(owner)
 
