@@ -198,6 +198,9 @@ class Site:
     def journal(self, order: Order) -> dict[str, Any]:
         return dict(json.loads((self.root / "runs" / order.run / "state.json").read_text()))
 
+    def has_result(self, order: Order) -> bool:
+        return (self.root / "runs" / order.run / "result.json").exists()
+
     def result(self, order: Order) -> dict[str, Any]:
         return dict(json.loads((self.root / "runs" / order.run / "result.json").read_text()))
 
