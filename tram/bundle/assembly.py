@@ -11,7 +11,7 @@ from tram.bundle.collected import Collected
 from tram.bundle.content import Content, File, content
 from tram.bundle.files import role_files, settings
 from tram.bundle.mentions import Mentions
-from tram.bundle.nodes import Place, listed, written
+from tram.bundle.nodes import Place, entries, line, listed, text, written
 from tram.bundle.plays import shown
 from tram.bundle.roles import Role
 from tram.bundle.runtime_content import is_wanted
@@ -25,6 +25,8 @@ from tram.register import Problem
 from tram.register.inventory import entries as register_entries
 
 _CENTRE = ("localhost", "127.0.0.1", "::1")
+# The variable by which a play says what becomes of a run that fails; plain Ansible passes over it.
+_ON_FAILURE, _KEEP, _RESTORE = "tram_on_failure", "keep", "restore"
 
 
 class BundleInvalid(BadInput):
@@ -70,6 +72,7 @@ class Assembly:
         self._plugins()
         self._variables()
         returns, missing = self._secrets()
+        self._on_failure()
         if self.problems:
             raise BundleInvalid(self.host, self.problems)
         playbook = listed([part.play.for_host(self.host) for part in self.parts])
@@ -91,6 +94,16 @@ class Assembly:
                     whose = "at the centre" if task.target in _CENTRE else f"on {task.target}"
                     words = f"{task.where}: is to run {whose}, but a delivered bundle runs on its host alone"
                     self.problems.append(task.place.problem(words, hint))
+
+    def _on_failure(self) -> None:
+        """Say in the tree that a run that fails is to be undone, when one of its plays asks for that."""
+        for part in self.parts:
+            said = entries(part.play.keys.get("vars")).get(_ON_FAILURE)
+            if said is not None and text(said) not in (_KEEP, _RESTORE):
+                place = Place(part.play.place.file, line(said))
+                self.problems.append(place.problem(f"{_ON_FAILURE} is neither {_KEEP} nor {_RESTORE}"))
+            elif text(said) == _RESTORE:
+                self.files["tram.json"] = File(dumps({"on_failure": _RESTORE}))
 
     def _roles(self) -> None:
         tasks = {path for part in self.parts for path in part.reach.tasks}

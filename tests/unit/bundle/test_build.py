@@ -360,3 +360,16 @@ def test_a_password_is_made_at_the_centre_once_and_the_host_only_reads_it(bench:
     assert (bench.secrets / "post/huong-khe").stat().st_mode & 0o777 == 0o600
     assert bench.build().tree.digest == content.tree.digest
     assert sorted(path.name for path in bench.secrets.rglob("*")) == ["huong-khe", "post"], "no other host's, no hub's"
+
+
+def test_a_play_says_that_a_run_that_fails_is_undone(bench: Bench) -> None:
+    bench.write({"roles/post/tasks/main.yml": "[]\n"})
+    for said, told in {
+        "vars: {tram_on_failure: restore}, ": True,
+        "vars: {tram_on_failure: keep}, ": False,
+        "": False,
+    }.items():
+        bench.write({"playbooks/play.yml": f"- {{hosts: mail, {said}roles: [post]}}\n"})
+        content = bench.build()
+        assert ("tram.json" in content.tree.files) is told
+        assert not told or text_of(content, "tram.json") == '{"on_failure":"restore"}'
