@@ -14,12 +14,9 @@ from rich.console import Console
 from rich.markup import escape
 
 from tram.cli.i18n import _
-from tram.cli.rollout_view import new_console, plain_rollout, plain_wave, print_plan, print_rollout, tell
-from tram.cli.rollout_words import (
-    STANDINGS,
-    coloured,
-    reason,
-)
+from tram.cli.rollout_live import LiveView
+from tram.cli.rollout_view import new_console, plain_rollout, plain_wave, print_plan, print_rollout
+from tram.cli.rollout_words import STANDINGS, coloured, reason
 from tram.core.errors import BadInput
 from tram.core.units import parse_span
 from tram.ledger import Ledger, Outcome, open_ledger
@@ -220,9 +217,9 @@ def _planned(
 
 def _deliver() -> Deliver:
     """The one seam to delivery."""
-    from tram.delivery.host import deliver_job  # noqa: PLC0415  bundles and ssh: only those who deliver need them
+    from tram.rollout.shipping import Shipping  # noqa: PLC0415  bundles and ssh: only those who deliver need them
 
-    return deliver_job
+    return Shipping()
 
 
 def _go_on(
@@ -236,7 +233,10 @@ def _go_on(
     policy = Policy.of(ledger.rollouts.get(run).policy, run)
     work = Work(_deliver(), retry_first=policy.retry_first, retry_most=policy.retry_most)
     classes = {site.code: site.link.link_class if site.link else "" for site in province.sites}
-    with fan_out(scheduler, policy.parallel, ledger.url) as (executor, width):
+    with (
+        fan_out(scheduler, policy.parallel, ledger.url) as (executor, width),
+        LiveView(console, ledger, run) as view,
+    ):
         standing = Conductor(
             ledger,
             run,
@@ -244,7 +244,7 @@ def _go_on(
             executor,
             width=width,
             link_class_of=lambda site: classes.get(site, ""),
-            tell=lambda news: tell(console, news),
+            tell=view.tell,
             stay=stay,
         ).conduct()
     row = ledger.rollouts.get(run)

@@ -31,6 +31,7 @@ REASONS = {
     "failed": _("{host} failed: {reason}"),
     "too_few": _("{reached} of {total} hosts were reached, {needed} are needed"),
     "no_evidence": _("{host} is done by the centre's word only: its own report has not come"),
+    "pushed": _("{host} is done, but it took no bundle and was verified by nobody: {reason}"),
     "nothing_verified": _("{host} is done, but nothing was verified there"),
     "verify_failed": _("{host}: {role}: {message}"),
     "errors": _("{host} told of {count} failed tasks though it is done"),
@@ -79,8 +80,8 @@ def coloured(word: tuple[str, str], *, lines: bool = False) -> str:
 
 def add_columns(table: Table, *headings: str) -> None:
     """Columns with these headings, the English under the Vietnamese; the first is never broken over lines."""
-    for place, heading in enumerate(headings):
-        table.add_column(heading.replace(" · ", "\n"), overflow="fold", no_wrap=place == 0)
+    for heading in headings:
+        table.add_column(heading.replace(" · ", "\n"), overflow="fold", no_wrap=not table.columns)
 
 
 def size(count: int) -> str:
@@ -97,6 +98,17 @@ def span(length: timedelta) -> str:
         if seconds < limit:
             return f"{seconds / scale:.0f} {unit}"
     return f"{seconds / 86400:.0f} {_('d')}"
+
+
+def wave_name(name: str) -> str:
+    """A wave's name in words; a size is its own."""
+    return WAVES.get(name, name)
+
+
+def share(part: int, whole: int) -> str:
+    """A bar with its figures: ███░░ 3/5."""
+    filled = round(10 * part / whole) if whole else 0
+    return f"{'█' * filled}{'░' * (10 - filled)} {part}/{whole}"
 
 
 def ago(at: datetime | None) -> str:

@@ -54,8 +54,8 @@ class RolloutOver(TramError):
 
 @dataclass(frozen=True, slots=True)
 class News:
-    """What a conductor tells while it goes on. `what`: wave, host, soak, passed, held, stopped, rest; with the wave's
-    number and, for it, the host, how it ended, the reasons, until when."""
+    """What a conductor tells while it goes on. `what`: wave, begin, host, soak, passed, held, stopped, rest; with the
+    wave's number and, for it, the host, how it ended, the reasons, until when."""
 
     what: str
     wave: int
@@ -96,6 +96,7 @@ class Conductor:
         self._rollout = self._book.get(run)
         self._policy = Policy.of(self._rollout.policy, run)
         self._places = self._book.places(run)
+        self._wave_of = {place.host: place.wave for place in self._places}
         self._playbook = ledger.show(run).run.playbook
 
     def conduct(self) -> Standing:
@@ -188,13 +189,14 @@ class Conductor:
             due = [] if halted else [row for row in rows.values() if row.host not in tried and self._due(row)]
             for row in due[: self._width - len(under_way)]:
                 tried.add(row.host)
+                self._tell(News("begin", self._wave_of[row.host], host=row.host))
                 under_way[self._executor.submit(self._work, self._job(row))] = row.host
             if not under_way:
                 return wish or (Standing.STOPPED if halted else Standing.RUNNING)
             ready, _ = wait(under_way, timeout=_LOOK.total_seconds(), return_when=FIRST_COMPLETED)
             for future in ready:
                 host = under_way.pop(future)
-                self._tell(News("host", self._wave_of(host), host=host, ended=_result(future)))
+                self._tell(News("host", self._wave_of[host], host=host, ended=_result(future)))
 
     def _soak(self, number: int) -> Standing:
         """Let the wave stand for its time, counted from when it settled, also across controllers."""
@@ -227,9 +229,6 @@ class Conductor:
         """The hosts of the waves up to this one, in the order of the plan."""
         rows = {row.host: row for row in self._ledger.show(self._run).hosts}
         return {place.host: rows[place.host] for place in self._places if place.wave <= number}
-
-    def _wave_of(self, host: str) -> int:
-        return next(place.wave for place in self._places if place.host == host)
 
     def _objections(self, number: int) -> list[Reason]:
         before = [place.host for place in self._places if place.wave < number]

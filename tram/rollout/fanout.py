@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import cache
 
@@ -63,7 +63,7 @@ class Work:
         if not ledger.finish(job.run, job.host, ended.outcome, ended.reason, next_try=next_try, lease=taken):
             row = ledger.host(job.run, job.host)  # the site's own word stands, or another took over and is heard
             return Ended(row.outcome, row.reason) if row.outcome else self(job)
-        return ended
+        return replace(ended, next_try=next_try)
 
     def _take(self, ledger: Ledger, job: Job) -> Lease | Ended:
         """The lease; or how it ended in the hands of another while we waited for it."""

@@ -42,7 +42,12 @@ def _evidence(ledger: Ledger, row: HostRow, policy: Policy) -> Iterator[Reason]:
     """What the host itself told of its run."""
     results = ledger.events(row.run, row.host, kind="result")
     if not results:
-        yield Reason("no_evidence", {"host": row.host})
+        # Done, and still something to say: it took no bundle and was pushed to.
+        yield (
+            Reason("pushed", {"host": row.host, "reason": row.reason})
+            if row.reason
+            else Reason("no_evidence", {"host": row.host})
+        )
         return
     result = results[-1].body
     checks = [check for check in result.get("verify") or [] if isinstance(check, dict)]

@@ -28,6 +28,7 @@ TEXTS = {
     "failed": "{host} failed: {reason}",
     "too_few": "{reached} of {total} sites' hosts were reached, {needed} are needed",
     "no_evidence": "{host} is done by the centre's word only: its own report has not come",
+    "pushed": "{host} is done, but it took no bundle and was verified by nobody: {reason}",
     "nothing_verified": "{host} is done, but nothing was verified there",
     "verify_failed": "{host}: {role}: {message}",
     "errors": "{host} told of {count} failed tasks though it is done",
