@@ -6,7 +6,7 @@
 
 from tram.bundle.assembly import BundleInvalid
 from tram.bundle.building import build, build_all
-from tram.bundle.content import Content, File
+from tram.bundle.content import Content, File, First
 from tram.bundle.packing import pack
 from tram.bundle.signing import allowed_signers, centre_key, identity, sign
 
@@ -14,6 +14,7 @@ __all__ = [
     "BundleInvalid",
     "Content",
     "File",
+    "First",
     "allowed_signers",
     "build",
     "build_all",

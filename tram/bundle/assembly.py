@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from tram.bundle.asking import Found
 from tram.bundle.collected import Collected
-from tram.bundle.content import Content, File, content
+from tram.bundle.content import Content, File, First, content
 from tram.bundle.files import role_files, settings
 from tram.bundle.mentions import Mentions
 from tram.bundle.nodes import Place, entries, line, listed, text, written
 from tram.bundle.plays import shown
 from tram.bundle.roles import Role
 from tram.bundle.runtime_content import is_wanted
-from tram.bundle.secrets import check_pattern, matching
+from tram.bundle.secrets import Wish, check_pattern, matching
 from tram.bundle.variables import choose, errors, inventory, naming
 from tram.bundle.verifying import verify_playbook
 from tram.bundle.workshop import Workshop
@@ -71,7 +71,8 @@ class Assembly:
         self._own_files()
         self._plugins()
         self._variables()
-        returns, missing = self._secrets()
+        first = self._first()
+        returns, missing = self._secrets({one.role for one in first})
         self._on_failure()
         if self.problems:
             raise BundleInvalid(self.host, self.problems)
@@ -83,7 +84,7 @@ class Assembly:
             "ansible.cfg": File(settings(self.shop.project.folder)),
             "returns.json": File(dumps({"format": 1, "patterns": list(returns)})),
         }
-        return content(self.files, roles=tuple(self.roles), returns=returns, missing=missing)
+        return content(self.files, roles=tuple(self.roles), returns=returns, missing=missing, first=first)
 
     def _stay_here(self) -> None:
         """Refuse tasks that would run at the site though they are meant for the centre, or for another host."""
@@ -194,17 +195,44 @@ class Assembly:
             found[entry.name] = {k: v for k, v in known.items() if k in names and k != "tram_secrets_dir"}
         return found
 
-    def _secrets(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """Put this host's secrets in; the patterns of what comes back, and those no file was found for."""
-        returns: list[str] = []
-        missing: list[str] = []
+    def _first(self) -> tuple[First, ...]:
+        """What the roles say must happen first, as far as its condition holds for this host."""
+        found: list[First] = []
+        for wish, filled in self._wished("first"):
+            if not isinstance(filled, bool):
+                words = f'"{wish.pattern}" for {self.host}: {_reason(filled, "is neither true nor false")}'
+                self.problems.append(wish.place.problem(words))
+            elif filled:
+                host, centre = (self.shop.project.folder / step for step in wish.steps)
+                found.append(First(wish.role, host if wish.steps[0] and not self._answered(wish) else None, centre))
+        return tuple(found)
+
+    def _answered(self, first: Wish) -> bool:
+        """Whether the centre has what this host is to return for the role."""
+        patterns = [text for wish, text in self._wished("returns") if wish.role == first.role]
+        try:
+            return all(any(matching(text, self.shop.secrets)) for text in patterns if isinstance(text, str))
+        except ValueError as error:
+            self.problems.append(first.place.problem(str(error)))
+            return True
+
+    def _wished(self, key: str) -> Iterator[tuple[Wish, Any]]:
+        """What the roles of this host wish for under `key`, with the host's variables filled in."""
         own = {role.name for role in self.roles.values()}
         for wish, filled in zip(self.shop.wishes, self.shop.answer.filled[self.host], strict=True):
-            if wish.role not in own:
-                continue
+            if wish.role in own and wish.key == key:
+                yield wish, filled
+
+    def _secrets(self, later: Collection[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Put this host's secrets in; the patterns of what comes back, and those no file was found for. Something must
+        happen first for roles in `later`, so what they require need not be there yet."""
+        returns: list[str] = []
+        missing: list[str] = []
+        for wish, filled in (*self._wished("make"), *self._wished("secrets"), *self._wished("returns")):
             if not isinstance(filled, str):
-                reason = filled.get("!error", "is no text") if isinstance(filled, Mapping) else "is no text"
-                self.problems.append(wish.place.problem(f'"{wish.pattern}" for {self.host}: {reason}'))
+                self.problems.append(
+                    wish.place.problem(f'"{wish.pattern}" for {self.host}: {_reason(filled, "is no text")}')
+                )
             elif wish.key == "make":
                 continue  # done when it was evaluated
             elif wrong := check_pattern(filled):
@@ -218,9 +246,13 @@ class Assembly:
                     self.problems.append(wish.place.problem(str(error)))
                     continue
                 self.files |= {f"secrets/{place}": File(path.read_bytes(), 0o600) for place, path in found.items()}
-                if not found and wish.required and not self.check:
+                if not found and wish.required and not self.check and wish.role not in later:
                     hint = "what makes it at the centre has not run yet"
                     self.problems.append(wish.place.problem(f"the centre has no secret {filled} for {self.host}", hint))
                 elif not found:
                     missing.append(filled)
         return tuple(sorted(set(returns))), tuple(sorted(set(missing)))
+
+
+def _reason(filled: Any, otherwise: str) -> str:
+    return str(filled["!error"]) if isinstance(filled, Mapping) and "!error" in filled else otherwise

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from types import MappingProxyType
 
 from tram.core.canonical import digest
@@ -19,19 +20,36 @@ class File:
 
 
 @dataclass(frozen=True, slots=True)
+class First:
+    """What must happen before a role can be delivered: playbook `host` delivered to it (None: the centre has what comes
+    of that already), then playbook `centre` at the centre."""
+
+    role: str
+    host: Path | None
+    centre: Path
+
+
+@dataclass(frozen=True, slots=True)
 class Content:
     """A built bundle: `objects` are the files' bytes by digest, `roles` the roles in it in order of use, `returns` the
-    patterns of what comes back to the centre, `missing` the declared secrets the centre has no file for."""
+    patterns of what comes back to the centre, `missing` the declared secrets the centre has no file for, `first` what
+    must happen before this is sent."""
 
     tree: Tree
     objects: Mapping[str, bytes]
     roles: tuple[str, ...]
     returns: tuple[str, ...]
     missing: tuple[str, ...]
+    first: tuple[First, ...] = ()
 
 
 def content(
-    files: Mapping[str, File], *, roles: tuple[str, ...], returns: tuple[str, ...], missing: tuple[str, ...]
+    files: Mapping[str, File],
+    *,
+    roles: tuple[str, ...],
+    returns: tuple[str, ...],
+    missing: tuple[str, ...],
+    first: tuple[First, ...] = (),
 ) -> Content:
     """The content that these files are.
 
@@ -39,4 +57,4 @@ def content(
     """
     entries = {path: FileEntry(digest(file.data), len(file.data), file.mode) for path, file in files.items()}
     objects = {entries[path].digest: file.data for path, file in files.items()}
-    return Content(Tree(entries), MappingProxyType(objects), roles, returns, missing)
+    return Content(Tree(entries), MappingProxyType(objects), roles, returns, missing, first)

@@ -1,11 +1,14 @@
 """What a role says it needs of the centre's secrets, and gives back: roles/<role>/meta/tram.yml.
 
+    first: [{when: "{{ __pki_due }}", host: playbooks/ops/request.yml, centre: playbooks/ops/sign.yml}]
     make: ["{{ lookup('ansible.builtin.password', dns_transfer_key_file, length=32) }}"]
     secrets: ["mail/{{ tram_site_domain }}/*", {path: dns/transfer.key, required: true}]
     returns: ["pki/csr/*.csr"]
 
 Patterns are relative to the secrets directory; they may use the host's variables and the role's own. What is under
-`make` is evaluated first, at the centre: the role's own lookups make there once what the host will only read.
+`make` is evaluated first, at the centre: the role's own lookups make there once what the host will only read. What is
+under `first` must have happened before the rest can be built: a playbook delivered to the host, for what it returns,
+and one run at the centre, which makes of it what the host is to get.
 """
 
 from __future__ import annotations
@@ -23,12 +26,14 @@ from tram.register import Problem
 
 # The centre's own: with the one it signs orders, with the other it enters hosts.
 _CENTRES_OWN = ("centre", "ssh")
-_KEYS = ("make", "secrets", "returns")
+_KEYS = ("first", "make", "secrets", "returns")
+_STEPS = ("host", "centre")
 
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """One line of a role in `folder`; `key` is what it is under, `files` are the defaults and variables it may use."""
+    """One line of a role in `folder`; `key` is what it is under, `files` are the defaults and variables it may use.
+    Under `first`, `pattern` is the condition, `steps` the playbooks: for the host ("" for none), and at the centre."""
 
     role: str
     key: str
@@ -37,6 +42,7 @@ class Wish:
     place: Place
     folder: Path
     files: tuple[str, ...]
+    steps: tuple[str, str] = ("", "")
 
 
 def wishes(role: Role, project: Path) -> tuple[list[Wish], list[Problem]]:
@@ -52,7 +58,7 @@ def wishes(role: Role, project: Path) -> tuple[list[Wish], list[Problem]]:
     defaults = tuple(str(file) for folder in ("defaults", "vars") if (file := role.file(folder, "main")))
     found: list[Wish] = []
     problems = [
-        Place(name, line(node)).problem(f'"{key}" is not known', "known: make, secrets, returns, verify")
+        Place(name, line(node)).problem(f'"{key}" is not known', "known: first, make, secrets, returns, verify")
         for key, node in keys.items()
         if key not in (*_KEYS, "verify")
     ]
@@ -61,6 +67,16 @@ def wishes(role: Role, project: Path) -> tuple[list[Wish], list[Problem]]:
     for key in _KEYS:
         for node in items(keys.get(key)):
             place, given = Place(name, line(node)), entries(node)
+            if key == "first":
+                steps = (text(given.get("host")), text(given.get("centre")))
+                if given.keys() - {"when", *_STEPS} or not text(given.get("when")) or not steps[1]:
+                    hint = 'write {when: "{{ … }}", host: playbooks/ops/….yml, centre: playbooks/ops/….yml}'
+                    problems.append(place.problem("is no step", hint))
+                    continue
+                absent = [step for step in steps if step and not (project / step).is_file()]
+                problems += [place.problem(f"there is no {step}", "from the project's directory on") for step in absent]
+                found.append(Wish(role.name, key, text(given["when"]), True, place, role.folder, defaults, steps))
+                continue
             pattern = text(given.get("path")) if given else text(node)
             if not pattern or given.keys() - {"path", "required"}:
                 problems.append(

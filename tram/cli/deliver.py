@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from threading import Lock
 from typing import Annotated, Any
@@ -21,12 +21,13 @@ from tram.cli.i18n import _, both
 from tram.cli.rollout_words import STATES, add_columns, coloured, size
 from tram.cli.runs import find_run
 from tram.core.errors import BadInput, TramError
-from tram.delivery.host import Delivered, Way, deliver_host, find_host, install_host
+from tram.delivery.fallback import deliver_or_push, pushed
+from tram.delivery.fallback import push as push_to
+from tram.delivery.followup import begin, follow_up
+from tram.delivery.host import Delivered, Way, find_host, install_host
 from tram.delivery.install import NotInstalled
 from tram.delivery.memory import runtime
-from tram.delivery.progress import Progress
 from tram.ledger import Ended, Job, Ledger, Outcome, new_run_id, open_ledger, utc_now
-from tram.push.playbook import Recap, run_playbook
 from tram.register import Host, Province, load
 from tram.rollout.fanout import Work
 from tram.rollout.targets import find_playbook, targets
@@ -91,7 +92,17 @@ def deliver(
         if push:
             results = _push(ledger, jobs, view)
         else:
-            results = _deliver(ledger, province, jobs, view, way=Way(wait=wait, now_anyway=now), parallel=parallel)
+            results = _deliver(
+                ledger,
+                province,
+                jobs,
+                view,
+                contents=_contents(province, jobs),
+                way=Way(wait=wait, now_anyway=now),
+                parallel=parallel,
+            )
+            if any(result.files for result in results) and not check:
+                results += _follow_up(ledger, province, jobs[0], view, now=now, parallel=parallel)
     if as_json:
         typer.echo(json.dumps([_plain(ledger, result) for result in results], ensure_ascii=False, indent=2))
     else:
@@ -140,28 +151,49 @@ def _owed(ledger: Ledger, province: Province, run: str) -> list[Job]:
 
 
 def _deliver(
-    ledger: Ledger, province: Province, jobs: Sequence[Job], view: View, *, way: Way, parallel: int
+    ledger: Ledger,
+    province: Province,
+    jobs: Sequence[Job],
+    view: View,
+    *,
+    contents: Mapping[str, Content],
+    way: Way,
+    parallel: int,
 ) -> list[Delivered]:
-    """Each host by its bundle; one that can carry none is pushed to."""
-    contents = _contents(province, jobs)
+    """Each host by its bundle, the hub's hosts before all others: what those use is there. One that can carry no bundle
+    is pushed to."""
     built = runtime().id
     results: dict[str, Delivered] = {}
 
+    def note(problem: NotInstalled, host: str) -> None:
+        view.note(_("{host} takes no bundle, it is pushed to: {reason}").format(host=host, reason=problem.message))
+
     def one(job: Job) -> Ended:
-        mine = Way(content=contents[job.host], runtime=built, wait=way.wait, now_anyway=way.now_anyway)
-        try:
-            found = deliver_host(job, province, ledger, mine, view.tell)
-        except NotInstalled as problem:
-            view.note(
-                _("{host} takes no bundle, it is pushed to: {reason}").format(host=job.host, reason=problem.message)
-            )
-            found = _pushed(job, _run(job, [job.host], view.tell), problem)
+        mine = replace(way, content=contents[job.host], runtime=built)
+        found = deliver_or_push(
+            job, province, ledger, mine, tell=view.tell, note=lambda problem: note(problem, job.host)
+        )
         results[job.host] = found
         return found.ended
 
-    with ThreadPoolExecutor(parallel) as pool:
-        ended = dict(zip([job.host for job in jobs], pool.map(Work(one), jobs), strict=True))
+    ended: dict[str, Ended] = {}
+    hub = [job for job in jobs if job.site == province.hub.code]
+    for batch in (hub, [job for job in jobs if job not in hub]):
+        with ThreadPoolExecutor(parallel) as pool:
+            ended |= dict(zip([job.host for job in batch], pool.map(Work(one), batch), strict=True))
     return [results.get(job.host) or Delivered(job.run, job.host, job.site, ended[job.host]) for job in jobs]
+
+
+def _follow_up(
+    ledger: Ledger, province: Province, job: Job, view: View, *, now: bool, parallel: int
+) -> list[Delivered]:
+    """What hosts returned may change what others are to have: those get it in a run of its own."""
+    contents = follow_up(ledger, province, job.run)
+    if not contents:
+        return []
+    view.note(_("what came back changes something for {hosts}").format(hosts=", ".join(sorted(contents))))
+    jobs = begin(ledger, province, Path(job.playbook), contents)
+    return _deliver(ledger, province, jobs, view, contents=contents, way=Way(now_anyway=now), parallel=parallel)
 
 
 def _contents(province: Province, jobs: Sequence[Job]) -> dict[str, Content]:
@@ -172,35 +204,11 @@ def _contents(province: Province, jobs: Sequence[Job]) -> dict[str, Content]:
 
 def _push(ledger: Ledger, jobs: Sequence[Job], view: View) -> list[Delivered]:
     """All hosts in one plain Ansible run."""
-    recap = _run(jobs[0], [job.host for job in jobs], view.tell)
-    results = [_pushed(job, recap) for job in jobs]
+    recap = push_to(jobs[0], [job.host for job in jobs], view.tell)
+    results = [pushed(job, recap) for job in jobs]
     for result in results:
         ledger.finish(result.run, result.host, result.ended.outcome, result.ended.reason)
     return results
-
-
-def _run(job: Job, hosts: Sequence[str], tell: Callable[[Progress], None]) -> Recap:
-    extra = ["--limit", ",".join(hosts), *(["--check"] if job.check else [])]
-    done: dict[str, int] = {}
-
-    def follow(result: Any) -> None:
-        done[result.host] = done.get(result.host, 0) + 1
-        tell(Progress(result.host, done=done[result.host], task=result.task, heard=utc_now()))
-
-    return run_playbook(Path(job.playbook), Path(job.inventory), extra=extra, follow=follow)
-
-
-def _pushed(job: Job, recap: Recap, why: TramError | None = None) -> Delivered:
-    """What Ansible's own recap means for one host."""
-    stats = recap.stats.get(job.host, {})
-    failures = [line.partition(": ")[2] for line in recap.failures() if line.startswith(f"{job.host}: ")]
-    if stats.get("unreachable") or not stats:
-        ended = Ended(Outcome.NOT_REACHED, failures[-1] if failures else "Ansible did not reach it")
-    elif stats.get("failures"):
-        ended = Ended(Outcome.FAILED, failures[-1] if failures else "a task failed")
-    else:
-        ended = Ended(Outcome.DONE, f"pushed: {why.message}" if why else "")
-    return Delivered(job.run, job.host, job.site, ended)
 
 
 def _install(province: Province, hosts: Sequence[Host], view: View) -> None:

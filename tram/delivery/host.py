@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 
-from tram.bundle import Content
+from tram.bundle import Content, build
 from tram.delivery.delivery import Delivery
+from tram.delivery.first import NotYet, prepare
 from tram.delivery.install import install, site_files
 from tram.delivery.line import Carrier, LineLost
 from tram.delivery.memory import HostMemory, TreeMemory, runtime
@@ -30,7 +31,8 @@ _CONFIRM_LATER = timedelta(hours=12)
 class Way:
     """How a delivery goes about it; what is None is worked out. `wait`: until the result, not only until the host has
     the order; `may_install`: put the runtime there when it is missing; `now_anyway`: the line's hours and cap do not
-    hold; `runtime`: the id of a runtime that the host has."""
+    hold; `is_first`: this is itself what must come before another delivery; `runtime`: the id of a runtime the host
+    has."""
 
     carrier: Carrier | None = None
     content: Content | None = None
@@ -40,6 +42,7 @@ class Way:
     wait: bool = True
     may_install: bool = True
     now_anyway: bool = False
+    is_first: bool = False
     sleep: Callable[[float], None] = time.sleep
 
 
@@ -61,6 +64,16 @@ def deliver_host(
     way = way or Way()
     site, host = find_host(province, job.host)
     policy = way.policy or policy_for(site.link, province)
+    content = way.content or build(Path(job.playbook), province, host, secrets=province.secrets_dir, check=job.check)
+    if content.first and not job.check and not way.is_first:
+
+        def carry(first: Job, asked: Content) -> Ended:
+            return deliver_host(first, province, ledger, replace(way, content=asked, is_first=True), tell).ended
+
+        try:
+            content = prepare(job, province, ledger, content, carry)
+        except NotYet as problem:
+            return Delivered(job.run, job.host, site.code, problem.ended)
     teller = Teller(ledger, job.run, job.host, tell)
     delivery = Delivery(
         job,
@@ -72,7 +85,7 @@ def deliver_host(
             ledger,
             confirm=policy.confirm if way.wait else _CONFIRM_LATER,
             valid=policy.order_valid,
-            content=way.content,
+            content=content,
             runtime_id=way.runtime,
             memory=way.memory,
         ),

@@ -86,7 +86,7 @@ class Parcel:
                 site=self.site.code,
                 host=self.job.host,
                 run=self.job.run,
-                serial=self.ledger.assign(self.job.host, run=self.job.run, above=above),
+                serial=self.ledger.assign(self.job.host, run=self.job.run, tree=self.content.tree.digest, above=above),
                 playbook=_shown(Path(self.job.playbook)),
                 tree=self.content.tree.digest,
                 bytes=self.content.tree.bytes,

@@ -152,11 +152,11 @@ class Ledger:
 
     # What a host is given
 
-    def assign(self, host: str, *, run: str | None = None, above: int = 0) -> int:
+    def assign(self, host: str, *, run: str | None = None, tree: str | None = None, above: int = 0) -> int:
         """The next serial number for an order to this host: larger than any given before, and than `above`.
 
         `above` is what the site says it accepted last, so that a ledger made anew is not refused as a replay. With
-        `run` the number is written down at the host in that run too.
+        `run` the number is written down at the host in that run too, and the digest of what it is given.
         """
         with self._db.write() as c:
             statement = upsert(c, serials).values(host=host, serial=above + 1)
@@ -166,7 +166,7 @@ class Ledger:
             ).returning(serials.c.serial)
             serial = int(c.execute(done).scalar_one())
             if run is not None:
-                c.execute(update(run_hosts).where(*journal.of(run, host)).values(serial=serial))
+                c.execute(update(run_hosts).where(*journal.of(run, host)).values(serial=serial, tree=tree))
         return serial
 
     # Leases

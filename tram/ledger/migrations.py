@@ -41,7 +41,10 @@ FIRST: Step = (
        at VARCHAR NOT NULL, who VARCHAR NOT NULL, accepted TEXT NOT NULL, PRIMARY KEY (run, wave, at))""",
 )
 
-STEPS: Sequence[Step] = (FIRST,)
+# What each host was given, so that it can be said later who has something else by now.
+TREES: Step = ("ALTER TABLE run_hosts ADD COLUMN tree VARCHAR",)
+
+STEPS: Sequence[Step] = (FIRST, TREES)
 
 # PostgreSQL only: two controllers that open a new ledger together take turns. The number means nothing.
 _ADVISORY_LOCK = 7_261_954

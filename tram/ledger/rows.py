@@ -30,8 +30,9 @@ class RunRow:
 
 @dataclass(frozen=True, slots=True)
 class HostRow:
-    """One host in one run. Bytes are payload on the link so far, `bytes_down` towards the site; `bytes_total` is what
-    is to be carried to it (None: not known yet); `last_heard` is the centre's clock, `site_state` the site's own word.
+    """One host in one run. `tree` is the digest of what it was given last. Bytes are payload on the link so far,
+    `bytes_down` towards the site; `bytes_total` is what is to be carried to it (None: not known yet); `last_heard` is
+    the centre's clock, `site_state` the site's own word.
     """
 
     run: str
@@ -40,6 +41,7 @@ class HostRow:
     state: State
     reason: str
     serial: int | None
+    tree: str | None
     attempts: int
     started: datetime | None
     ended: datetime | None

@@ -55,6 +55,7 @@ run_hosts = Table(
     Column("state", String, nullable=False),
     Column("reason", Text, nullable=False),
     Column("serial", BigInteger),
+    Column("tree", String),
     Column("attempts", Integer, nullable=False),
     Column("started", Moment),
     Column("ended", Moment),
