@@ -5,6 +5,7 @@ from __future__ import annotations
 import getpass
 import json
 import os
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -16,7 +17,7 @@ from rich.markup import escape
 from tram.cli.i18n import _
 from tram.cli.rollout_live import LiveView
 from tram.cli.rollout_view import new_console, plain_rollout, plain_wave, print_plan, print_rollout
-from tram.cli.rollout_words import STANDINGS, coloured, reason
+from tram.cli.rollout_words import STANDINGS, coloured, host_line, reason
 from tram.core.errors import BadInput
 from tram.core.units import parse_span
 from tram.ledger import Ledger, Outcome, open_ledger
@@ -25,10 +26,12 @@ from tram.register import Province, load
 from tram.rollout.conductor import ConductedElsewhere, Conductor, Standing, approve, ask
 from tram.rollout.fanout import Deliver, Work, fan_out
 from tram.rollout.measure import Measure
+from tram.rollout.owed import owed
 from tram.rollout.plan import Wave, make_plan
 from tram.rollout.policy import Policy, load_policy
 from tram.rollout.record import newest, put_down
 from tram.rollout.targets import find_playbook, targets
+from tram.rollout.timer import install_units, make_units, unit_folder
 
 PLAN_EXAMPLES = (
     _("Examples:")
@@ -71,6 +74,17 @@ ASK_EXAMPLES = (
   tram rollout pause mail
 
   tram rollout abort mail --inventory inventories/ha-tinh"""
+)
+TIMER_EXAMPLES = (
+    _("Examples:")
+    + """
+
+  tram rollout timer -i inventories/ha-tinh
+
+  tram rollout timer -i inventories/ha-tinh --install --every '10 min'
+
+"""
+    + _("As root for the whole machine, otherwise for your account. Without --install it only prints them.")
 )
 SHOW_EXAMPLES = (
     _("Examples:")
@@ -165,15 +179,19 @@ def resume(
     if stack is not None:
         runs = [newest(ledger, _stack(stack)).run]
     else:
-        waiting = (Standing.PLANNED, Standing.RUNNING, Standing.RESTING)
+        waiting = (Standing.PLANNED, Standing.RUNNING, Standing.RESTING, Standing.HELD)
         runs = [row.run for row in ledger.rollouts.newest() if row.state in waiting]
     ended_well = True
     for run in runs:
         try:
-            ended_well &= _go_on(ledger, province, run, scheduler, let=let, stay=stay, as_json=as_json)
+            ended_well &= _go_on(
+                ledger, province, run, scheduler, let=let, stay=stay, as_json=as_json, hosts=stack is not None
+            )
         except ConductedElsewhere:
             if stack is not None:
                 raise  # a timer only leaves to another what another does
+    if stack is None:
+        ended_well &= _catch_up(ledger, inventory, new_console(stderr=as_json))
     if not ended_well:
         raise typer.Exit(1)
 
@@ -190,6 +208,27 @@ def abort(stack: Stack, inventory: Inventory = LAB) -> None:
     _ask(stack, inventory, Standing.ABORTED)
 
 
+@app.command("timer", help=_("Let this machine go on with rollouts by itself."), epilog=TIMER_EXAMPLES)
+def timer(
+    inventory: Inventory = LAB,
+    *,
+    install: Annotated[bool, typer.Option("--install", help=_("Write the units for systemd, and start them."))] = False,
+    every: Annotated[str, typer.Option("--every", metavar="SPAN", help=_("How often."))] = "5 min",
+) -> None:
+    """Print the two units that call `tram rollout resume` for the province, or put them in place."""
+    units = make_units(load(inventory), parse_span(every), project=Path.cwd())
+    folder = unit_folder()
+    if not install:
+        for suffix, text in (("service", units.service), ("timer", units.timer)):
+            typer.echo(f"# {folder}/{units.name}.{suffix}\n{text}")
+        return
+    for path in install_units(units, folder):
+        typer.echo(path)
+    typer.echo(_("{name}.timer is on; what it does: journalctl -u {name}").format(name=units.name))
+    if folder.is_relative_to(Path.home()):
+        typer.echo(_("It runs while you are logged in; also without: loginctl enable-linger"))
+
+
 @app.command("show", help=_("Show the newest rollout of a stack, wave by wave."), epilog=SHOW_EXAMPLES)
 def show(stack: Stack, inventory: Inventory = LAB, as_json: AsJson = False) -> None:
     """Print how it stands."""
@@ -198,7 +237,7 @@ def show(stack: Stack, inventory: Inventory = LAB, as_json: AsJson = False) -> N
     if as_json:
         typer.echo(json.dumps(plain_rollout(ledger, row), ensure_ascii=False, indent=2))
         return
-    print_rollout(ledger, row)
+    print_rollout(new_console(), ledger, row)
 
 
 def _planned(
@@ -223,9 +262,17 @@ def _deliver() -> Deliver:
 
 
 def _go_on(
-    ledger: Ledger, province: Province, run: str, scheduler: str | None, *, let: bool, stay: bool, as_json: bool
+    ledger: Ledger,
+    province: Province,
+    run: str,
+    scheduler: str | None,
+    *,
+    let: bool,
+    stay: bool,
+    as_json: bool,
+    hosts: bool = True,
 ) -> bool:
-    """Conduct, telling each step; whether it ended well, or rests until its time."""
+    """Conduct, telling each step, and at the end every host's; whether it ended well, or rests until its time."""
     console = new_console(stderr=as_json)
     if let:
         for accepted in approve(ledger, run, _who()):
@@ -251,9 +298,21 @@ def _go_on(
     if as_json:
         typer.echo(json.dumps(plain_rollout(ledger, row), ensure_ascii=False, indent=2))
     else:
-        print_rollout(ledger, row)
+        print_rollout(console, ledger, row, hosts=hosts)
     failed = any(host.outcome is Outcome.FAILED for host in ledger.show(run).hosts)
     return not failed and standing in (Standing.DONE, Standing.RESTING)
+
+
+def _catch_up(ledger: Ledger, inventory: Path, console: Console) -> bool:
+    """Try again whoever is owed a delivery beside rollouts; whether none failed."""
+    rules = load_policy(inventory)
+    jobs = owed(ledger, inventory, rules.age_limit)
+    work = Work(_deliver(), retry_first=rules.retry_first, retry_most=rules.retry_most)
+    with ThreadPoolExecutor(rules.parallel) as pool:
+        ended = list(pool.map(work, jobs))
+    for job, how in zip(jobs, ended, strict=True):
+        console.print(f"{job.run} · {host_line(job.host, how)}", soft_wrap=True)
+    return all(how.outcome is not Outcome.FAILED for how in ended)
 
 
 def _ask(stack: str, inventory: Path, wish: Standing) -> None:

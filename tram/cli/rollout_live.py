@@ -13,13 +13,13 @@ from rich.text import Text
 
 from tram.cli.i18n import _, both
 from tram.cli.rollout_words import (
-    OUTCOMES,
     STANDINGS,
     STATES,
     add_columns,
     ago,
     clock,
     coloured,
+    host_line,
     progress,
     reason,
     share,
@@ -27,7 +27,7 @@ from tram.cli.rollout_words import (
     wave_name,
 )
 from tram.core.units import format_share
-from tram.ledger import HostRow, Ledger, LedgerFailed, Outcome, State, WaveRow, utc_now
+from tram.ledger import HostRow, Ledger, LedgerFailed, State, WaveRow, utc_now
 from tram.rollout.conductor import News
 from tram.rollout.policy import Policy
 
@@ -71,12 +71,7 @@ class LiveView:
         if news.what == "begin":
             return _("{host}: delivery begins").format(host=escape(news.host))
         if news.what == "host" and news.ended:
-            parts = [escape(news.ended.reason)] if news.ended.reason else []
-            if news.ended.next_try and news.ended.outcome is Outcome.NOT_REACHED:
-                parts.append(_("again from {at}").format(at=clock(news.ended.next_try)))
-            return ": ".join(
-                [escape(news.host), coloured(OUTCOMES[news.ended.outcome]), *filter(None, ["; ".join(parts)])]
-            )
+            return host_line(news.host, news.ended)
         if news.what == "wave":
             hosts = sum(wave == news.wave for wave in self._wave_of.values())
             return _("wave {number} begins: {count} hosts").format(number=news.wave, count=hosts)

@@ -47,13 +47,13 @@ def print_plan(console: Console, waves: Sequence[Wave]) -> None:
         console.print(table)
 
 
-def print_rollout(ledger: Ledger, row: RolloutRow) -> None:
-    """How it stands, wave by wave, and what an operator can do about it."""
-    console = new_console()
+def print_rollout(console: Console, ledger: Ledger, row: RolloutRow, *, hosts: bool = True) -> None:
+    """How it stands, wave by wave (with each host of it), and what an operator can do about it."""
     rows = rows_in_order(ledger.rollouts.places(row.run), ledger.show(row.run).hosts)
     console.print(f"{row.run} · {escape(row.stack)} · {coloured(STANDINGS[row.state])}")
     for wave in ledger.rollouts.waves(row.run):
-        console.print(_wave_table(wave, [host for place, host in rows if place.wave == wave.number]))
+        if hosts:
+            console.print(_wave_table(wave, [host for place, host in rows if place.wave == wave.number]))
         for found in wave.objections:
             console.print(f"  {reason(found)}", soft_wrap=True)
     for given in ledger.rollouts.approved(row.run):

@@ -10,7 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from tram.cli.i18n import _, both
-from tram.ledger import HostRow, Outcome, State, utc_now
+from tram.ledger import Ended, HostRow, Outcome, State, utc_now
 from tram.rollout.reason import Reason
 
 REASONS = {
@@ -76,6 +76,15 @@ def coloured(word: tuple[str, str], *, lines: bool = False) -> str:
     """A word in its colour; with `lines` the English under the Vietnamese, for a narrow column."""
     text = word[1].replace(" · ", "\n") if lines else word[1]
     return f"[{word[0]}]{text}[/]"
+
+
+def host_line(host: str, ended: Ended) -> str:
+    """How a host ended, in one line, safe to print."""
+    parts = [ended.reason] if ended.reason else []
+    if ended.next_try and ended.outcome is Outcome.NOT_REACHED:
+        parts.append(_("again from {at}").format(at=clock(ended.next_try)))
+    why = f": {escape('; '.join(parts))}" if parts else ""
+    return f"{escape(host)}: {coloured(OUTCOMES[ended.outcome])}{why}"
 
 
 def add_columns(table: Table, *headings: str) -> None:

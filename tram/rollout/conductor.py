@@ -233,7 +233,8 @@ class Conductor:
     def _objections(self, number: int) -> list[Reason]:
         before = [place.host for place in self._places if place.wave < number]
         own = [place.host for place in self._places if place.wave == number]
-        found = objections(self._ledger, self._run, self._policy, wave=number, before=before, own=own)
+        last = number == max(self._wave_of.values())
+        found = objections(self._ledger, self._run, self._policy, wave=number, before=before, own=own, last=last)
         accepted = self._accepted()
         return [reason for reason in found if reason.key not in accepted]
 

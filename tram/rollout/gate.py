@@ -12,19 +12,20 @@ from tram.rollout.reason import Reason
 
 
 def objections(
-    ledger: Ledger, run: str, policy: Policy, *, wave: int, before: Sequence[str], own: Sequence[str]
+    ledger: Ledger, run: str, policy: Policy, *, wave: int, before: Sequence[str], own: Sequence[str], last: bool
 ) -> list[Reason]:
     """Everything that speaks against going on after this wave; empty: it has passed.
 
     `own` are the hosts of the wave, `before` those of the waves before it: their failures count too, because a host
-    that was not reached then may have been since.
+    that was not reached then may have been since. After the `last` wave nothing waits for those not reached.
     """
     rows = {row.host: row for row in ledger.show(run).hosts}
     failed = [rows[name] for name in (*before, *own) if rows[name].outcome is Outcome.FAILED]
     found = []
     if len(failed) > policy.max_failed:
         found += [Reason("failed", {"host": row.host, "reason": row.reason}) for row in failed]
-    found += _reached([rows[name] for name in own], wave, policy)
+    if not last:
+        found += _reached([rows[name] for name in own], wave, policy)
     for name in own:
         if rows[name].outcome is Outcome.DONE:
             found += _evidence(ledger, rows[name], policy)

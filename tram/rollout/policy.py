@@ -71,8 +71,9 @@ class Policy:
 
     `growth` are the sizes of the waves after the hub; the first is tried by pilots. `max_failed` is how many may fail
     before everything stops; `min_reached` the share of a wave that must have answered; `approve` the numbers of the
-    waves that a person lets begin; `age_limit` how long a host not reached is tried again, at first after
-    `retry_first`, then ever later up to `retry_most`. `hub_first` are the functions that others use at the hub.
+    waves that a person lets begin; `reach` for how long one that does not answer is called, before others get its turn;
+    `age_limit` how long a host not reached is tried again, at first after `retry_first`, then ever later up to
+    `retry_most`. `hub_first` are the functions that others use at the hub.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
@@ -83,6 +84,7 @@ class Policy:
     min_reached: Share = 0.8
     need_verify: bool = True
     approve: tuple[int, ...] = ()
+    reach: Span = timedelta(minutes=2)
     age_limit: Span = timedelta(days=14)
     retry_first: Span = timedelta(minutes=10)
     retry_most: Span = timedelta(hours=2)

@@ -12,13 +12,15 @@ from pathlib import Path
 
 from tram.bundle import Content, build_all
 from tram.core.errors import TramError
+from tram.delivery import policy
 from tram.delivery.fallback import deliver_or_push
 from tram.delivery.host import Way
 from tram.delivery.memory import runtime
 from tram.delivery.parcel import find_host
-from tram.ledger import Ended, Job, Ledger
+from tram.ledger import Ended, Job, Ledger, UnknownRun
 from tram.register import Province, load
 from tram.rollout.fanout import is_open
+from tram.rollout.policy import Policy, load_policy
 
 # To ask Ansible costs 0.8 s, however many hosts it is asked about, and 0.04 s more for each of them.
 _TOGETHER = 40
@@ -50,6 +52,8 @@ class Shipping:
         """
         store = _store(job.run, job.inventory, job.ledger, _stamp(Path(job.inventory)))
         way = replace(self.way_to(job, store.province), content=store.content(job))
+        if way.policy is None:
+            way = replace(way, policy=store.policy(job))
         return deliver_or_push(job, store.province, store.ledger, way).ended
 
 
@@ -71,6 +75,16 @@ class _Store:
             if job.host not in self.ready:
                 self.ready |= {name: (now, content) for name, content in self._build(job).items()}
             return self.ready.pop(job.host)[1]
+
+    def policy(self, job: Job) -> policy.Policy:
+        """How patient delivery is with the host's line; who does not answer is carried along, so not for long."""
+        site, _host = find_host(self.province, job.host)
+        found = policy.policy_for(site.link, self.province)
+        try:
+            rules = Policy.of(self.ledger.rollouts.get(job.run).policy, job.run)
+        except UnknownRun:  # a delivery beside rollouts that is tried again
+            rules = load_policy(self.province.folder)
+        return replace(found, reach=min(found.reach, rules.reach))
 
     def _build(self, job: Job) -> dict[str, Content]:
         names = [job.host, *self._next(job)]

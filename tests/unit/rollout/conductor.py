@@ -28,6 +28,8 @@ def conduct(url: str, run: str, sites: Sites, scheduler: str | None = None, *, s
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored, where the tests themselves run in the background
+    signal.signal(
+        signal.SIGINT, signal.default_int_handler
+    )  # ignored, where the tests themselves run in the background
     url, run, root, seconds, *more = sys.argv[1:]
     print(conduct(url, run, Sites(Path(root), float(seconds)), *more), flush=True)

@@ -1,0 +1,121 @@
+"""What makes a centre go on with its rollouts by itself: two units of systemd."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+from sqlalchemy.engine import make_url
+
+from tram.core.errors import BadInput
+from tram.core.run import run
+from tram.register import Province
+
+# What decides where ledger, secrets and lab are must be the same for the timer as for the operator who installs it.
+_KEPT = ("TRAM_LEDGER", "TRAM_SECRETS", "TRAM_LAB", "XDG_CACHE_HOME", "LANG")
+
+
+@dataclass(frozen=True, slots=True)
+class Units:
+    """The text of a service and of its timer, and the name they share."""
+
+    name: str
+    service: str
+    timer: str
+
+
+def make_units(
+    province: Province, every: timedelta, *, project: Path, environment: Mapping[str, str] = os.environ
+) -> Units:
+    """Units that call `tram rollout resume` for this province, as the account that installs them.
+
+    `project`: where the playbooks are named from, the directory `tram` is called in.
+
+    Raises: BadInput when the ledger's address has a password in it, which everybody could read then.
+    """
+    given = {name: environment[name] for name in _KEPT if environment.get(name)}
+    if "TRAM_LEDGER" in given and make_url(given["TRAM_LEDGER"]).password:
+        raise BadInput("TRAM_LEDGER has a password in it, and a unit is read by all", hint="put it into ~/.pgpass")
+    tram = Path(sys.executable).with_name("tram")
+    name = f"tram-rollout-{province.code}"
+    environment_lines = "".join(f"Environment={_quoted(f'{key}={value}')}\n" for key, value in given.items())
+    folder = _quoted(str(province.folder.resolve())).replace("$", "$$")
+    service = f"""\
+# Written by: tram rollout timer
+[Unit]
+Description=Go on with the rollouts of {province.code}, and try again whoever was not reached
+Wants=network-online.target
+After=network-online.target
+
+[Service]
+Type=oneshot
+WorkingDirectory={_word(project)}
+{environment_lines}ExecStart={_word(tram)} rollout resume --inventory {folder}
+# A wave takes as long as its lines make it. Killed at any moment, the next call goes on.
+TimeoutStartSec=infinity
+Nice=5
+"""
+    timer = f"""\
+# Written by: tram rollout timer
+[Unit]
+Description=Every {every.total_seconds():.0f} s: go on with the rollouts of {province.code}
+
+[Timer]
+OnActiveSec=30
+OnBootSec=120
+OnUnitInactiveSec={every.total_seconds():.0f}
+RandomizedDelaySec={max(1, every.total_seconds() / 10):.0f}
+
+[Install]
+WantedBy=timers.target
+"""
+    return Units(name, service, timer)
+
+
+def unit_folder() -> Path:
+    """Where an account's units belong: root's are the machine's. Source: systemd.unit(5)."""
+    if os.geteuid() == 0:
+        return Path("/etc/systemd/system")
+    base = os.environ.get("XDG_CONFIG_HOME")
+    return (Path(base) if base else Path.home() / ".config") / "systemd/user"
+
+
+def install_units(units: Units, folder: Path) -> list[Path]:
+    """Write the units where they differ, and start the timer; what was written. Again changes nothing.
+
+    Raises: BadInput where systemd is not in charge; ProgramFailed with systemd's own words.
+    """
+    if not Path("/run/systemd/system").is_dir():
+        raise BadInput(
+            "systemd does not run this machine, so it has no timers",
+            hint="let cron call the ExecStart line of: tram rollout timer",
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    written = []
+    for suffix, text in (("service", units.service), ("timer", units.timer)):
+        path = folder / f"{units.name}.{suffix}"
+        if not path.exists() or path.read_text(encoding="utf-8") != text:
+            path.write_text(text, encoding="utf-8")
+            written.append(path)
+    systemctl = ["systemctl", *([] if os.geteuid() == 0 else ["--user"])]
+    if written:
+        run([*systemctl, "daemon-reload"])
+    run([*systemctl, "enable", "--now", "--quiet", f"{units.name}.timer"])
+    return written
+
+
+def _word(path: Path) -> str:
+    """A path that is the first word of a setting, where systemd takes no quotes."""
+    if any(character.isspace() or character in "\"'\\" for character in str(path)):
+        raise BadInput(f'"{path}": a unit cannot name this', hint="move it to a path without spaces and quotes")
+    return str(path).replace("%", "%%")
+
+
+def _quoted(text: str) -> str:
+    """One word of a unit, whatever is in it. Source: systemd.syntax(7), QUOTING; systemd.unit(5), SPECIFIERS."""
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%")
+    return f'"{escaped}"'
