@@ -19,7 +19,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
-from tram.bundle.runtime import Runtime, build_runtime
+from tram.bundle.runtime import archive, build_runtime
+from tram.bundle.runtime_content import runtime_files
 from tram.core.run import run
 from tram.lab.lab import Lab, down, up
 
@@ -61,7 +62,7 @@ def main() -> None:
         rows = []
         host = f"trung-tam-{options.host}"
         for engine in ENGINES:
-            lab = _fresh_host(host, runtime, parcel)
+            lab = _fresh_host(host, parcel)
             rows.append(_turn(lab, host, engine, "first run"))
         for _ in range(options.rounds):
             rows.extend(_turn(lab, host, engine, "no change") for engine in ENGINES)
@@ -97,19 +98,20 @@ def _parcel(folder: Path) -> Path:
     return parcel
 
 
-def _fresh_host(host: str, runtime: Runtime, parcel: Path) -> Lab:
+def _fresh_host(host: str, parcel: Path) -> Lab:
     down(LAB)
     lab = up(HERE / "lab", LAB, print)
     config = lab.paths.state / "ssh_config"
-    files = [runtime.path, parcel, parcel.with_name("measure.py")]
+    packed = parcel.with_name("runtime.tar")
+    packed.write_bytes(archive(runtime_files()))
+    files = [packed, parcel, parcel.with_name("measure.py")]
     run(["scp", "-q", "-F", config, *files, f"root@{host}:/root/"], timeout=timedelta(minutes=2))
     script = f"""set -e
 echo 'Acquire::http::Proxy "http://192.0.2.1:3142";' > /etc/apt/apt.conf.d/90proxy
 apt-get -q update >/dev/null
 mkdir -p {_RUNTIME}/plain
 tar -C /root -xf /root/bench.tar
-apt-get -q -y install xz-utils >/dev/null
-tar -C {_RUNTIME}/plain -xf /root/{runtime.path.name}
+tar -C {_RUNTIME}/plain -xf /root/runtime.tar
 cp -r {_RUNTIME}/plain {_RUNTIME}/libyaml
 rm -r {_RUNTIME}/libyaml/yaml {_RUNTIME}/libyaml/*yaml*.dist-info
 DEBIAN_FRONTEND=noninteractive apt-get -q -y install --no-install-recommends python3-yaml >/dev/null

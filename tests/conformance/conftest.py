@@ -8,14 +8,13 @@ import os
 import shutil
 import subprocess
 import sys
-import tarfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tram.bundle.runtime import build_runtime
+from tram.bundle.runtime_content import runtime_files
 
 PROJECT = Path(__file__).parent / "project"
 PYTHON = Path("/usr/bin/python3")
@@ -27,10 +26,11 @@ def runtime(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The runtime's folder, compiled as the installation on a host does it."""
     if not PYTHON.is_file():
         pytest.skip("no Python of the system at /usr/bin/python3")
-    built = build_runtime(tmp_path_factory.mktemp("artefact"))
     folder = tmp_path_factory.mktemp("runtime")
-    with tarfile.open(built.path) as archive:
-        archive.extractall(folder)  # made by us a moment ago
+    for name, content in runtime_files().items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
     subprocess.run([PYTHON, "-m", "compileall", "-q", folder], check=True)
     return folder
 

@@ -122,16 +122,17 @@ class Runner:
 
 
 def archive(runtime: dict[str, bytes], plan: tuple[Put, ...]) -> bytes:
-    """The runtime and every file of the plan, as a tar for /."""
+    """The runtime, as the one in use, and every file of the plan, as a tar for /."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w:gz", compresslevel=3) as tar:
         puts = [Put(f"/opt/tram/runtime/{RUNTIME}/{name}", content) for name, content in runtime.items()]
         for put in (*puts, *plan):
             entry = tarfile.TarInfo(put.path.lstrip("/"))
             entry.mode, entry.size = put.mode, len(put.content)
-            if put.link is not None:
-                entry.type, entry.linkname = tarfile.SYMTYPE, put.link
             tar.addfile(entry, io.BytesIO(put.content))
+        current = tarfile.TarInfo("opt/tram/runtime/current")
+        current.type, current.linkname = tarfile.SYMTYPE, RUNTIME
+        tar.addfile(current)
     return buffer.getvalue()
 
 
@@ -152,9 +153,8 @@ def runner(own_lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Runner:
     """The host with the runtime, as an installation leaves it, with a firewall and etckeeper to play with."""
     key = make_key(tmp_path_factory.mktemp("centre"))
     hub = str(own_lab.province.hub_host.address)
-    plan = install_plan(
-        own_lab.province.code, SITE, HOST, operator="tram", signers=[key.public], runtime=RUNTIME, probes=[(hub, 22)]
-    )
+    signers = f'centre@{own_lab.province.code} namespaces="tram-order" {key.public}'
+    plan = install_plan(own_lab.province.code, SITE, HOST, operator="tram", allowed_signers=signers, probes=[(hub, 22)])
     found = Runner(own_lab, key)
     into = found.ssh("sudo", "tar", "-C", "/", "--no-same-owner", "-xzf", "-")
     subprocess.run(into, input=archive(runtime_files(), plan), check=True, timeout=120)

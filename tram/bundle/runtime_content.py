@@ -87,21 +87,15 @@ del sys.argv[0]
 runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
 '''
 
-_LAUNCHER = b"""\
-#!/bin/sh
-# Isolated from the environment and the working directory: this runs as root.
-exec /usr/bin/python3 -I /opt/tram/runtime/current/launch.py tram.site "$@"
-"""
-
 _OURS = ("core", "site")  # rooms of ours that run on hosts
 
 
-def runtime_files() -> dict[str, bytes]:
-    """Every file of the runtime: relative posix path → content.
+def base_files() -> dict[str, bytes]:
+    """What is not ours: relative posix path → content. It changes when a package is updated.
 
     Raises: NotCapable when a package it is made of is not installed here.
     """
-    files: dict[str, bytes] = {"launch.py": _LAUNCH, "bin/tram-site": _LAUNCHER}
+    files: dict[str, bytes] = {}
     for distribution, package, without in _PACKAGES:
         folder = _folder(package)
         for path in _sources(folder):
@@ -115,15 +109,30 @@ def runtime_files() -> dict[str, bytes]:
         version = importlib.metadata.version(distribution)
         metadata = f"Metadata-Version: 2.1\nName: {distribution}\nVersion: {version}\n"
         files[f"{distribution.replace('-', '_')}-{version}.dist-info/METADATA"] = metadata.encode()
-    files |= _ours()
     # Read at each start; as JSON (which is YAML too) they cost a host milliseconds instead of seconds.
     ansible = _folder("ansible")
     for table in ("config/base.yml",):
         files[f"ansible/{table}"] = settings_as_json((ansible / table).read_bytes())
     for table in ("config/ansible_builtin_runtime.yml",):
         files[f"ansible/{table}"] = meta_as_json((ansible / table).read_bytes())
-    files["tram/site/executor/plugin_options.json"] = plugin_options()
+    files["ansible/plugin_options.json"] = plugin_options()
     return files
+
+
+def own_files() -> dict[str, bytes]:
+    """What is ours: relative posix path → content."""
+    package = _folder("tram")
+    paths = [package / "__init__.py", *(path for room in _OURS for path in _sources(package / room))]
+    files = {f"tram/{path.relative_to(package).as_posix()}": path.read_bytes() for path in paths}
+    return {"launch.py": _LAUNCH, **files}
+
+
+def runtime_files() -> dict[str, bytes]:
+    """Every file of the runtime as it lies in its directory on a host.
+
+    Raises: NotCapable, as `base_files`.
+    """
+    return base_files() | own_files()
 
 
 def is_wanted(name: str) -> bool:
@@ -155,9 +164,3 @@ def _licences(distribution: str, package: str) -> dict[str, bytes]:
         ):
             found[f"licenses/{package}/{file.name}"] = Path(str(file.locate())).read_bytes()
     return found
-
-
-def _ours() -> dict[str, bytes]:
-    package = _folder("tram")
-    paths = [package / "__init__.py", *(path for room in _OURS for path in _sources(package / room))]
-    return {f"tram/{path.relative_to(package).as_posix()}": path.read_bytes() for path in paths}

@@ -51,9 +51,14 @@ def allowed_signers(province: Province) -> str:
 
 
 def sign(order: Order, key: Path) -> str:
-    """The signature of an order, armored as OpenSSH writes it.
+    """The signature of an order, as `sign_bytes`."""
+    return sign_bytes(order.canonical(), key)
+
+
+def sign_bytes(document: bytes, key: Path) -> str:
+    """The signature of a document (UTF-8), armored as OpenSSH writes it.
 
     Raises: ProgramFailed when the key cannot sign.
     Source: PROTOCOL.sshsig of OpenSSH.
     """
-    return run(["ssh-keygen", "-Y", "sign", "-q", "-n", NAMESPACE, "-f", key], stdin=order.canonical().decode()).stdout
+    return run(["ssh-keygen", "-Y", "sign", "-q", "-n", NAMESPACE, "-f", key], stdin=document.decode()).stdout

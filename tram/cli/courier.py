@@ -80,12 +80,11 @@ def pack(
     jobs = _new(province, ledger, hosts, playbook, check=check) if playbook else _owed(province, ledger, hosts)
     packed = []
     for job in jobs:
-        parcel = _parcel(job, province, ledger)
         lease = ledger.lease(job.run, job.host, new_owner(), _LEASE)
         if lease is None:
             raise BadInput(f"{job.host}: run {job.run} is being delivered right now", hint="wait for it to end")
         try:
-            packed.append((job, sticks.put(to, job, province, ledger, parcel)))
+            packed.append((job, _put(to, job, province, ledger)))
         except BaseException:
             ledger.release(lease)
             raise
@@ -163,15 +162,14 @@ def _through(stick: Path, name: str, inventory: Path, verb: str, wait: timedelta
     Console(highlight=False).print(_("{count} answers are on the stick").format(count=count))
 
 
-def _parcel(job: Job, province: Province, ledger: Ledger) -> Parcel:
-    """For a runtime that the host has: this installation's own, or the one it was last known to have."""
-    known = HostMemory(province.code).runtimes(job.host)
-    if not known:
-        message = f"{job.host}: no runtime was ever installed there from here"
-        raise BadInput(message, hint=f"once there is a line: tram deliver --install --limit {job.host}")
-    built = runtime().id
-    chosen = built if built in known else known[-1]
-    return Parcel(job, province, ledger, confirm=None, valid=sticks.VALID, runtime_id=chosen)
+def _put(stick: Path, job: Job, province: Province, ledger: Ledger) -> int:
+    """A run, and before it the runtime when the host was not last known to have it; the bytes written."""
+    built = runtime()
+    parcel = Parcel(job, province, ledger, confirm=None, valid=sticks.VALID, runtime_id=built.id)
+    count = sticks.put(stick, job, province, ledger, parcel)
+    if built.id not in HostMemory(province.code).runtimes(job.host):
+        count += sticks.put_runtime(stick, province, parcel.site, parcel.host, built)
+    return count
 
 
 def _new(province: Province, ledger: Ledger, hosts: Sequence[str], playbook: str, *, check: bool) -> list[Job]:

@@ -115,6 +115,11 @@ def is_run(text: str) -> bool:
     return _RUN.fullmatch(text) is not None
 
 
+def is_runtime(text: object) -> bool:
+    """Whether this can be the id of a runtime: 0123456789abcdef."""
+    return isinstance(text, str) and _RUNTIME.fullmatch(text) is not None
+
+
 def _check(order: Order) -> None:
     names = "is not a name of small letters, digits and hyphens inside, at most 128"
     runs = "is not a run such as 20261121T190500Z-3fa9c1"
@@ -129,7 +134,7 @@ def _check(order: Order) -> None:
         "playbook": "does not end in .yml or .yaml" if not order.playbook.endswith((".yml", ".yaml")) else "",
         "tree": "is not 64 hexadecimal digits" if not is_digest(order.tree) else "",
         "bytes": f"{order.bytes} is less than 0" if order.bytes < 0 else "",
-        "runtime": "is not 16 hexadecimal digits" if not _RUNTIME.fullmatch(order.runtime) else "",
+        "runtime": "is not 16 hexadecimal digits" if not is_runtime(order.runtime) else "",
         "confirm_seconds": (
             f"{wait} is not from 1 to {MAX_CONFIRM_SECONDS}"
             if wait is not None and not 1 <= wait <= MAX_CONFIRM_SECONDS

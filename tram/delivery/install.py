@@ -1,93 +1,108 @@
-"""Put runtime and runner on a host that has none, over a line that may break at any byte."""
+"""Put runtime and runner on a host, over a line that may break at any byte. docs/contracts/runtime.md"""
 
 from __future__ import annotations
 
-import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Sequence
 from importlib import resources
 from typing import Any
 
 from tram.bundle import allowed_signers
-from tram.bundle.runtime import Runtime
-from tram.core.canonical import dumps
+from tram.bundle.runtime import Runtime, pack_of
+from tram.core.canonical import digest, dumps
 from tram.core.errors import TramError
 from tram.delivery.line import Line, LineLost
 from tram.delivery.progress import Phase, Teller
 from tram.register import Host, Province, Site
+from tram.site.install.plan import COMMANDS, Put, install_plan
 
-STATE = "/var/lib/tram/site"
 _PIECE_BYTES = 1 << 14
-_LINE_BYTES = 4096
-_KEPT_BEFORE = 1  # older runtimes that stay, for runs that began with them
+_LINE_BYTES = 16 * 2**10
+_KEPT_BEFORE = 1  # older runtimes that stay, for whoever goes back
 _SSH_PORT = 22
-
-SiteFiles = Mapping[str, tuple[int, str]]
 
 
 class NotInstalled(TramError):
     """The host cannot take the runtime; the sentence says why."""
 
 
-def install(line: Line, files: SiteFiles, runtime: Runtime, teller: Teller) -> None:
+def installer() -> bytes:
+    """The program that does the host's part, as source."""
+    return resources.files("tram.site.install").joinpath("installer.py").read_bytes()
+
+
+def site_files(province: Province, site: Site, host: Host) -> tuple[Put, ...]:
+    """Every file that makes a host ours beside the runtime itself."""
+    # Who is asked whether the line is up: an answer of any kind will do.
+    probes = [] if site.is_hub else [(str(province.hub_host.address), _SSH_PORT)]
+    return install_plan(
+        province.code,
+        site.code,
+        host.inventory_name,
+        operator=province.operator,
+        allowed_signers=allowed_signers(province),
+        probes=probes,
+    )
+
+
+def request(host: str, files: Sequence[Put], runtime: Runtime) -> bytes:
+    """What a host is asked to have, as one line without its end."""
+    asked = {
+        "host": host,
+        "index": runtime.index,
+        "keep": _KEPT_BEFORE,
+        "files": [[put.path, put.mode, put.content.decode()] for put in files],
+        "commands": COMMANDS,
+    }
+    return dumps(asked)
+
+
+def answer(runtime: Runtime, lacks: Sequence[int]) -> tuple[dict[str, Any], bytes, bytes]:
+    """What a host is given that lacks the base and the files of these numbers: the line that says so, base, files."""
+    paths = sorted(runtime.files)
+    pack = pack_of(runtime.files, (paths[number] for number in lacks))
+    coming = {"base_from": 0, "files": list(lacks), "pack": digest(pack), "bytes": len(pack), "from": 0}
+    return coming, runtime.base.path.read_bytes(), pack
+
+
+def install(line: Line, files: Sequence[Put], runtime: Runtime, teller: Teller) -> None:
     """Bring this host to `runtime`: what is there already is not sent again, and again changes nothing.
 
     Raises: NotInstalled; LineLost, and then calling it again goes on from what the host has.
     """
-    source = resources.files("tram.delivery").joinpath("installer.py").read_bytes()
-    content = runtime.path.read_bytes()
-    asked = {
-        "id": runtime.id,
-        "bytes": len(content),
-        "sha256": hashlib.sha256(content).hexdigest(),
-        "keep": _KEPT_BEFORE,
-        "files": [[path, mode, text] for path, (mode, text) in files.items()],
-        "commands": [
-            ["systemctl", "daemon-reload"],
-            ["systemctl", "enable", "--quiet", "tram-site.service"],
-            ["systemctl", "enable", "--quiet", "--now", "tram-site.path"],
-        ],
-    }
-    line.write(f"{len(source)}\n".encode() + source + json.dumps(asked).encode() + b"\n")
-    have = _have(_answer(line))
-    teller.tell(heard=True, phase=Phase.INSTALLING, sent=have, total=len(content), note="")
-    for start in range(have, len(content), _PIECE_BYTES):
-        line.write(content[start : start + _PIECE_BYTES])
-        while line.waiting():
-            teller.tell(heard=True, sent=_have(_answer(line)))
-    while True:
-        answer = _answer(line)
-        if answer.get("done"):
-            teller.tell(heard=True, sent=len(content), task="")
-            line.finish()
-            return
-        if "have" in answer:
-            teller.tell(heard=True, sent=_have(answer))
-        else:
-            teller.tell(heard=True, task=str(answer.get("step", ""))[:40])
+    source = installer()
+    line.write(f"{len(source)}\n".encode() + source + request(teller.now.host, files, runtime) + b"\n")
+    has = _hear(line)
+    lacks = _lacking(has, runtime)
+    coming, base, pack = answer(runtime, lacks)
+    coming["base_from"] = start = _number(has.get("base"), len(base))
+    parts = has.get("parts")
+    coming["from"] = _number(parts.get(coming["pack"]), len(pack)) if isinstance(parts, dict) else 0
+    data = base[start:] + pack[coming["from"] :]
+    before = (start if start < len(base) else 0) + coming["from"]
+    teller.tell(heard=True, phase=Phase.INSTALLING, sent=before, total=before + len(data), note="")
+    if lacks or start < len(base):
+        line.write(dumps(coming) + b"\n")
+        for at in range(0, len(data), _PIECE_BYTES):
+            line.write(data[at : at + _PIECE_BYTES])
+            while line.waiting():
+                _hear(line)
+                teller.tell(heard=True, sent=before + at)
+    while not (told := _hear(line)).get("done"):
+        teller.tell(heard=True, task=str(told.get("step", ""))[:40])
+    teller.tell(heard=True, sent=before + len(data), task="")
+    line.finish()
 
 
-def site_files(province: Province, site: Site, host: Host) -> SiteFiles:
-    """Every file that makes a host ours beside the runtime itself: path → (mode, text)."""
-    config: dict[str, Any] = {"province": province.code, "site": site.code, "host": host.inventory_name}
-    if not site.is_hub:  # who is asked whether the line is up: an answer of any kind will do
-        config["probes"] = [[str(province.hub_host.address), _SSH_PORT]]
-    rule = f"{province.operator} ALL=(root) NOPASSWD: /usr/local/sbin/tram-site exchange\n"
-    courier = resources.files("tram.delivery").joinpath("courier.sh").read_text()
-    return {
-        "/etc/systemd/system/tram-site.service": (0o644, SERVICE),
-        "/etc/systemd/system/tram-site.path": (0o644, PATH),
-        "/etc/sudoers.d/tram-site": (
-            0o440,
-            f"# Managed by tram: the centre's exchange with this host's runner.\n{rule}",
-        ),
-        "/usr/local/sbin/tram-courier": (0o755, courier),
-        f"{STATE}/allowed_signers": (0o600, allowed_signers(province)),
-        f"{STATE}/config.json": (0o600, dumps(config).decode()),
-    }
+def _lacking(has: dict[str, Any], runtime: Runtime) -> list[int]:
+    """The numbers of the files that the host says it lacks."""
+    lacks = has.get("lacks")
+    if not isinstance(lacks, list) or any(type(found) is not int for found in lacks):
+        raise LineLost("the installer answers what was not asked")
+    return [number for number in lacks if 0 <= number < len(runtime.files)]
 
 
-def _answer(line: Line) -> dict[str, Any]:
+def _hear(line: Line) -> dict[str, Any]:
     """One line of the installer's.
 
     Raises: NotInstalled when it says what is in the way; LineLost when it says nothing sensible.
@@ -105,7 +120,7 @@ def _answer(line: Line) -> dict[str, Any]:
         raise LineLost(f"the installer answers {bytes(text[:80])!r}")
     if "error" in found:
         words = str(found["error"])[:500]
-        if words.startswith("the connection"):
+        if found.get("again"):
             raise LineLost(words)
         raise NotInstalled(
             f"the runtime cannot be installed: {words}", hint="correct that on the host, then run this again"
@@ -113,46 +128,5 @@ def _answer(line: Line) -> dict[str, Any]:
     return found
 
 
-def _have(answer: dict[str, Any]) -> int:
-    have = answer.get("have")
-    return have if type(have) is int and have >= 0 else 0
-
-
-# Nothing of ours idles on the host: systemd itself wakes the service when an order comes, and at boot the service looks
-# once whether a power cut left something.
-SERVICE = """\
-# Managed by tram.
-[Unit]
-Description=Carry out the centre's orders that wait on this host
-Documentation=man:ansible-playbook(1)
-After=network.target local-fs.target
-
-[Service]
-Type=oneshot
-ExecStart=/usr/local/sbin/tram-site drain
-# The executor is a process of its own and goes on when this one is killed; the next start finds it.
-KillMode=process
-Restart=on-failure
-RestartSec=10
-TimeoutStartSec=infinity
-Nice=5
-IOSchedulingClass=best-effort
-IOSchedulingPriority=6
-UMask=0077
-
-[Install]
-WantedBy=multi-user.target
-"""
-
-PATH = """\
-# Managed by tram.
-[Unit]
-Description=Wake the runner when an order of the centre's waits
-
-[Path]
-PathExistsGlob=/var/lib/tram/site/queue/*.json
-MakeDirectory=no
-
-[Install]
-WantedBy=paths.target
-"""
+def _number(given: Any, most: int) -> int:
+    return given if type(given) is int and 0 <= given <= most else 0

@@ -11,14 +11,16 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
+from tram import bundle
 from tram.bundle.content import Content
-from tram.bundle.runtime import Runtime, build_runtime
-from tram.core.canonical import BadDocument
+from tram.bundle.runtime import Base, Runtime, build_base, pack_of
+from tram.bundle.runtime_content import own_files
+from tram.core.canonical import BadDocument, dumps
 from tram.core.tree import Tree
 
 _KEPT_TREES = 2000
-_KEPT_RUNTIME_FILES = 8
-_RUNTIME_PACKAGES = ("ansible", "jinja2", "markupsafe", "yaml", "packaging", "tram")
+_KEPT_RUNTIME_FILES = 20
+_BASE_PACKAGES = ("ansible", "jinja2", "markupsafe", "yaml", "packaging")
 
 
 def cache_dir() -> Path:
@@ -86,35 +88,60 @@ class HostMemory:
 
 
 def runtime() -> Runtime:
-    """The site runtime of this installation, built when its sources are others than those of the last one.
+    """The site runtime of this installation.
 
-    Building takes half a minute of an old controller; that nothing changed is seen in a few milliseconds.
+    Its base takes half a minute of an old controller, so it is kept and built anew only when what it is made of has
+    changed, which is seen in a few milliseconds. Our own files are read each time.
     """
     folder = cache_dir() / "runtime"
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     with (folder / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # many hosts want it at once, one builds it
-        return _runtime(folder)
+        built = Runtime(_base(folder), own_files())
+        (folder / f"{built.id}.index").write_bytes(dumps(built.index))
+        _tidy(folder)
+    return built
 
 
-def _runtime(folder: Path) -> Runtime:
-    key = folder / f"{_sources()}.json"
+def lacking_bytes(built: Runtime, known: Iterable[str]) -> int:
+    """About what travels to bring a host with these runtimes to `built`, as far as they are remembered."""
+    if built.id in known:
+        return 0
+    base, here = 0, set[str]()
+    for name in known:
+        with suppress(OSError, ValueError, KeyError, TypeError):
+            index = json.loads((cache_dir() / "runtime" / f"{name}.index").read_bytes())
+            base = max(base, built.base.bytes if index["base"]["sha256"] == built.base.sha256 else 0)
+            here |= {found[0] for found in index["files"].values()}
+    lacking = [path for path, found in built.index["files"].items() if found[0] not in here]
+    return built.base.bytes - base + len(pack_of(built.files, lacking))
+
+
+def _base(folder: Path) -> Base:
+    key = folder / f"base-{_sources()}.json"
     with suppress(OSError, ValueError, KeyError, TypeError):
         found = json.loads(key.read_text())
         path = folder / str(found["file"])
         if path.stat().st_size == found["bytes"]:
-            return Runtime(path, str(found["id"]), int(found["bytes"]))
-    built = build_runtime(folder)
-    for old in sorted(folder.glob("*.*"), key=lambda path: path.stat().st_mtime_ns, reverse=True)[_KEPT_RUNTIME_FILES:]:
-        old.unlink()
-    key.write_text(json.dumps({"file": built.path.name, "id": built.id, "bytes": built.bytes}))
+            return Base(path, str(found["sha256"]), int(found["bytes"]), list(map(str, found["names"])))
+    built = build_base(folder)
+    known = {"file": built.path.name, "sha256": built.sha256, "bytes": built.bytes, "names": built.names}
+    key.write_text(json.dumps(known))
     return built
 
 
+def _tidy(folder: Path) -> None:
+    """Bases, their keys and indexes: the newest stay."""
+    for pattern in ("base-*.tar.xz", "base-*.json", "*.index"):
+        found = sorted(folder.glob(pattern), key=lambda path: path.stat().st_mtime_ns, reverse=True)
+        for old in found[_KEPT_RUNTIME_FILES:]:
+            old.unlink(missing_ok=True)
+
+
 def _sources() -> str:
-    """Name, size and time of every file the runtime may be made of."""
-    seen = hashlib.sha256()
-    for package in _RUNTIME_PACKAGES:
+    """Name, size and time of every file the base may be made of, and how it is made."""
+    seen = hashlib.sha256(b"".join(path.read_bytes() for path in sorted(Path(bundle.__path__[0]).glob("runtime*.py"))))
+    for package in _BASE_PACKAGES:
         spec = importlib.util.find_spec(package)
         for base in spec.submodule_search_locations or () if spec else ():
             for folder, folders, names in os.walk(base):

@@ -1,6 +1,7 @@
 """The carrier for no line at all: a USB stick that goes to a host and comes back. docs/adr/0010, contracts/exchange.md.
 
-On the stick, in tram/<province>/<host>/: 1-order-<serial>-<run>.age, what to carry out; 2-files-<run>.age, what to ask
+On the stick, in tram/<province>/<host>/: 0-runtime-<id>.install and .sig, the runtime if the host lacks it (signed,
+not closed: there is no secret in it); 1-order-<serial>-<run>.age, what to carry out; 2-files-<run>.age, what to ask
 for when that is done (both closed for that host alone); answer-<time>-<n>.frames, what the host says (`tram-courier`).
 """
 
@@ -15,22 +16,29 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
+from tram.bundle import centre_key
 from tram.bundle.envelope import pinned_key, seal
+from tram.bundle.runtime import Runtime
+from tram.bundle.signing import sign_bytes
+from tram.core.canonical import dumps
 from tram.core.errors import BadInput
 from tram.core.events import Event
 from tram.core.frames import BrokenWire, read_data, read_frame, write_data, write_frame
-from tram.core.order import is_name, is_run
+from tram.core.order import is_name, is_run, is_runtime
 from tram.delivery import returned
 from tram.delivery.contact import DATA_FRAME_BYTES, order_message
+from tram.delivery.install import answer, installer, request, site_files
+from tram.delivery.memory import HostMemory
 from tram.delivery.parcel import Parcel
 from tram.delivery.ssh import SshCarrier
 from tram.ledger import Job, Ledger, Outcome, UnknownRun
-from tram.register import Host, Province
+from tram.register import Host, Province, Site
 
 # A stick may lie in a drawer for a while; an order that is older is not carried out.
 VALID = timedelta(days=60)
 _MAX_ANSWER_BYTES = 64 * 2**20
 _ACKNOWLEDGED_RUNS = 50
+_RUNTIME = "0-runtime-"
 # What a host may be asked for without knowing its roles any more: all that any role may hand back.
 _RETURNS = returned.ALLOWED
 
@@ -86,6 +94,34 @@ def put(stick: Path, job: Job, province: Province, ledger: Ledger, parcel: Parce
     return sum(map(len, sealed.values()))
 
 
+def put_runtime(stick: Path, province: Province, site: Site, host: Host, runtime: Runtime) -> int:
+    """Put the runtime on a stick for a host that lacks it, whole. Returns the bytes written.
+
+    Beside it lies the program that installs it, for a host that has none of ours yet.
+
+    Raises: BadInput when the stick cannot be written.
+    """
+    asked = request(host.inventory_name, site_files(province, site, host), runtime) + b"\n"
+    coming, base, pack = answer(runtime, range(len(runtime.files)))
+    place = folder(stick, province, host.inventory_name)
+    name = f"{_RUNTIME}{runtime.id}"
+    files = {
+        place.parent / "install.py": installer(),
+        place / f"{name}.sig": sign_bytes(asked, centre_key(province)).encode(),
+        place / f"{name}.install": asked + dumps(coming) + b"\n" + base + pack,
+    }
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+        for old in place.glob(f"{_RUNTIME}*"):
+            old.unlink()
+        for path, content in files.items():
+            path.with_suffix(".part").write_bytes(content)
+            path.with_suffix(".part").replace(path)
+    except OSError as error:
+        raise BadInput(f"{place}: {error.strerror}", hint="is the stick full, or read-only?") from error
+    return sum(map(len, files.values()))
+
+
 def take(stick: Path, province: Province, ledger: Ledger) -> list[News]:
     """Take in what hosts answered, any number of times and in any order; each event is recorded once.
 
@@ -111,17 +147,21 @@ def take(stick: Path, province: Province, ledger: Ledger) -> list[News]:
 
 def orders(stick: Path, province: Province, host: Host) -> list[Path]:
     """What lies on the stick for this host."""
-    return sorted(folder(stick, province, host.inventory_name).glob("[12]-*.age"))
+    return sorted(folder(stick, province, host.inventory_name).glob("[012]-*"))
 
 
 def tidy(stick: Path, province: Province, ledger: Ledger) -> None:
-    """Remove what is done with: orders whose result is known, and every answer (all of them are in the ledger)."""
+    """Remove what is done with: orders whose result is known, a runtime that is installed, and every answer (all of
+    them are in the ledger)."""
     for place in (stick / "tram" / province.code).iterdir():
         for path in place.glob("answer-*.frames"):
             path.unlink()
         for path in place.glob("[12]-*.age"):
             run = "-".join(path.stem.split("-")[-2:])
             if is_run(run) and _outcome(ledger, run, place.name) in (Outcome.DONE, Outcome.FAILED):
+                path.unlink()
+        for name in HostMemory(province.code).runtimes(place.name):
+            for path in place.glob(f"{_RUNTIME}{name}.*"):
                 path.unlink()
 
 
@@ -142,7 +182,9 @@ def _heard(frame: dict[str, Any], stream: io.BytesIO, news: News, province: Prov
     kind, run = frame["t"], frame.get("run")
     if kind == "state" and frame.get("host") != news.host:
         raise BrokenWire("another host's answer")
-    if kind == "events" and isinstance(frame.get("events"), list):
+    if kind == "state" and isinstance(frame.get("runtime"), list):
+        HostMemory(province.code).keep(news.host, filter(is_runtime, frame["runtime"]))
+    elif kind == "events" and isinstance(frame.get("events"), list):
         news.events += ledger.record([Event.of(found) for found in frame["events"]], source=news.host)
     elif kind == "refused" and isinstance(run, str) and is_run(run):
         reason = f"refused ({str(frame.get('reason'))[:40]}): {str(frame.get('message'))[:300]}"

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tram.core.errors import BadInput
+from tram.core.order import is_runtime
 
 DEFAULT_ROOT = Path("/var/lib/tram/site")
 
@@ -121,4 +122,4 @@ def runtimes(config: Config) -> list[str]:
         found = [path.name for path in config.runtimes.iterdir() if path.is_dir() and not path.is_symlink()]
     except OSError:
         return []
-    return sorted(name for name in found if len(name) == 16 and set(name) <= set("0123456789abcdef"))
+    return sorted(filter(is_runtime, found))

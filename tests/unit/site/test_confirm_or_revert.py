@@ -193,7 +193,7 @@ def test_a_power_cut_while_bringing_back_ends_in_the_same_place(site: Site) -> N
     for _attempt in range(10):  # bringing back is quick: now and then it is over before anybody looks
         order = lock_out(site, confirm_seconds=1)
         process = site.start("drain")
-        site.wait(lambda: site.journal(order).get("reverting") is not None or site.has_result(order))
+        site.wait(lambda order=order: bool(site.journal(order).get("reverting")) or site.has_result(order))
         kill(process)
         kill_executors(site)
         if not site.has_result(order):

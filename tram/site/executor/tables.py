@@ -7,8 +7,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-_OPTIONS = Path(__file__).with_name("plugin_options.json")
-
 
 def install_early() -> None:
     """To be called before Ansible's settings are read."""
@@ -54,8 +52,11 @@ def install_late() -> None:
 
 @cache
 def _plugin_options() -> Any:
+    import ansible  # noqa: PLC0415
+
     # Made when the runtime is built; without it (in the repository) everything works, only slower.
-    return json.loads(_OPTIONS.read_bytes()) if _OPTIONS.is_file() else {}
+    options = Path(str(ansible.__file__)).with_name("plugin_options.json")
+    return json.loads(options.read_bytes()) if options.is_file() else {}
 
 
 def _parsed(data: Any) -> Any:

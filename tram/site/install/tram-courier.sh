@@ -1,11 +1,12 @@
 #!/bin/sh
-# Managed by tram. At a host without a line: takes in what a stick brought, and puts on it what the host has to tell.
+# Trạm. At a host without a line: takes in what a stick brought, and puts on it what the host has to tell.
 #
 #   tram-courier load DIR [SECONDS]    carry out what is on the stick, wait at most SECONDS (3600) for it, then as return
 #   tram-courier return DIR            put every report that waits on the stick
 #   tram-courier load|return -         the same with a tar file on standard input, answers as tar on standard output
 #
-# Nothing on the stick is executed. Orders are opened with this host's own ssh key (docs/adr/0010) and judged as any other.
+# Nothing on the stick is executed unless the centre signed it. Orders are opened with this host's own ssh key
+# (docs/adr/0010) and judged as any other.
 set -eu
 umask 077
 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
@@ -47,8 +48,20 @@ open_all() { # the files of one kind, opened, in their order
     done
 }
 
+install_all() { # a newer runtime, if the centre signed it for this host
+    for given in "$place"/0-runtime-*.install; do
+        [ -e "$given" ] || continue
+        cp "$given" "$work/install" && cp "${given%.install}.sig" "$work/sig" || fail "$(basename "$given") is not whole"
+        head -n 1 "$work/install" | ssh-keygen -Y verify -q -f /var/lib/tram/site/allowed_signers \
+            -I "centre@$province" -n tram-order -s "$work/sig" || fail "$(basename "$given") is not signed by the centre"
+        python3 -I /opt/tram/runtime/current/launch.py tram.site.install.installer --host "$host" \
+            <"$work/install" >"$work/said" || fail "the runtime cannot be installed: $(tail -n 1 "$work/said")"
+    done
+}
+
 ended=0
 if [ "$verb" = load ]; then
+    install_all
     open_all 1-
     set -- "$work"/1-*
     if [ -e "$1" ]; then
