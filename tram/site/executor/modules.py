@@ -172,7 +172,9 @@ def _hides_core(folders: tuple[str, ...]) -> bool:
 
 
 def _module_utils_folders() -> list[str]:
-    core = str(common._MODULE_UTILS_PATH)
+    core = Path(common._MODULE_UTILS_PATH).resolve()  # Ansible writes it as executor/../module_utils
     return [
-        folder for folder in module_utils_loader._get_paths(subdirs=False) if folder != core and Path(folder).is_dir()
+        folder
+        for folder in module_utils_loader._get_paths(subdirs=False)
+        if Path(folder).is_dir() and Path(folder).resolve() != core
     ]
