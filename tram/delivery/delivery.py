@@ -50,8 +50,10 @@ class Delivery:
         self.wait, self.may_install, self.now_anyway = wait, may_install, now_anyway
         self.hosts = HostMemory(province.code)
         self.began = time.monotonic()
-        self.used_before = ledger.host(job.run, job.host).bytes_down
-        self.accepted = self.fresh = self.installed = False
+        before = ledger.host(job.run, job.host)
+        self.used_before = before.bytes_down
+        self.accepted = before.site_state is not None  # the host has spoken of this run
+        self.fresh = self.installed = False
         self.contacts = self.sent = self.received = self.repeats = 0
         self.files: tuple[str, ...] = ()
 
@@ -84,7 +86,11 @@ class Delivery:
             except ComeAfresh:
                 self.fresh = True
                 self._count_repeat()
-            except (LineLost, BrokenWire) as problem:
+            except (LineLost, BrokenWire, Barred) as problem:
+                # Let in before and not any more: the change itself may have locked us out. The host finds that out and
+                # goes back, and says so when it is asked then.
+                if isinstance(problem, Barred) and not self.accepted:
+                    raise
                 self.teller.tell(phase=Phase.CALLING, note=problem.message)
                 if not self.patience.again():
                     return self._delivered(self._given_up(problem.message))
