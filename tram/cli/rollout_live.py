@@ -74,7 +74,7 @@ class LiveView:
             return host_line(news.host, news.ended)
         if news.what == "wave":
             hosts = sum(wave == news.wave for wave in self._wave_of.values())
-            return _("wave {number} begins: {count} hosts").format(number=news.wave, count=hosts)
+            return _("wave {number} begins, hosts: {count}").format(number=news.wave, count=hosts)
         if self._waiting:
             return self._waiting
         word = coloured(STANDINGS[news.what])

@@ -25,7 +25,6 @@ from tram.cli.rollout_words import (
     wave_name,
 )
 from tram.cli.runs import plain_host
-from tram.core.units import format_span
 from tram.ledger import HostRow, Ledger, Outcome, RolloutRow, State, WaveRow, is_gone
 from tram.rollout.conductor import rows_in_order
 from tram.rollout.forecast import Forecast
@@ -70,7 +69,7 @@ def advice(row: RolloutRow, hosts: Sequence[HostRow]) -> list[str]:
     found = []
     if owed:
         words["hosts"] = ", ".join(host.host for host in owed[:_SOME]) + ("…" if owed[_SOME:] else "")
-        words["age"] = format_span(Policy.of(row.policy, row.run).age_limit)
+        words["age"] = span(Policy.of(row.policy, row.run).age_limit)
         found.append(_("Not reached: {hosts}. They are tried again for {age} from their first try."))
     if row.state == "resting":
         due = min((host.next_try for host in owed if host.next_try), default=None)

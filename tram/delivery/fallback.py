@@ -52,7 +52,8 @@ def push(job: Job, hosts: Sequence[str], tell: Tell = lambda _progress: None) ->
         done[result.host] += 1
         tell(Progress(result.host, Phase.APPLYING, done=done[result.host], task=result.task, heard=utc_now()))
 
-    return run_playbook(Path(job.playbook), Path(job.inventory), extra=extra, follow=follow)
+    env = {"LC_ALL": "C.UTF-8"}  # Ansible does not start in a locale that the machine has not
+    return run_playbook(Path(job.playbook), Path(job.inventory), extra=extra, env=env, follow=follow)
 
 
 def pushed(job: Job, recap: Recap, why: TramError | None = None) -> Delivered:
