@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from tram.core.run import run
-from tram.site import durable
+from tram.site import clock, durable
 from tram.site.guarded import LEFT_ALONE, ROOTS
 from tram.site.limits import SNAPSHOT_FILE_BYTES
 from tram.site.place import Config, Place
@@ -49,7 +49,8 @@ class Entry:
 @dataclass(slots=True)
 class Snapshot:
     """A host at one moment. `packages`: "name version"; `active`: units that run; `units`: unit files that packages
-    brought; `ruleset`: the kernel's nftables rules as text, None when there is no `nft`; `skipped`: too large."""
+    brought; `ruleset`: the kernel's nftables rules as text, None when there is no `nft`; `skipped`: too large;
+    `starts`: for each service that runs, the name systemd gave to this run of it, good within `boot`."""
 
     files: dict[str, Entry]
     packages: list[str] = field(default_factory=list)
@@ -57,12 +58,16 @@ class Snapshot:
     units: list[str] = field(default_factory=list)
     ruleset: str | None = None
     skipped: list[str] = field(default_factory=list)
+    starts: dict[str, str] = field(default_factory=dict)
+    boot: str = ""
 
     @classmethod
     def of(cls, document: Any) -> Snapshot:
         """The snapshot that `document()` wrote."""
         files = {path: Entry(a, b, c, d, e, tuple(f)) for path, (a, b, c, d, e, f) in document["files"].items()}
-        return cls(files, *(document[name] for name in ("packages", "active", "units", "ruleset", "skipped")))
+        found = cls(files, *(document[name] for name in ("packages", "active", "units", "ruleset", "skipped")))
+        found.starts, found.boot = document.get("starts", {}), document.get("boot", "")
+        return found
 
     def document(self) -> dict[str, Any]:
         """The snapshot as JSON can hold it."""
@@ -103,6 +108,7 @@ def look(place: Place, config: Config, *, keep: bool = False) -> Snapshot:
         found.active = active_units()
         found.units = sorted({path.name for path in Path("/usr/lib/systemd/system").glob("*.[st]*")})
         found.ruleset = ruleset()
+        found.starts, found.boot = _starts(found.active), clock.boot()
     return found
 
 
@@ -148,6 +154,14 @@ def active_units() -> list[str]:
         "--full",
     ]
     return sorted(line.split()[0] for line in _lines(argv) if line.split())
+
+
+def _starts(units: list[str]) -> dict[str, str]:
+    """The invocation of each of these that is a service. Source: systemd.exec(5), $INVOCATION_ID."""
+    services = [unit for unit in units if unit.endswith(".service")]
+    values = _lines(["systemctl", "show", "--property=InvocationID", "--value", "--", *services]) if services else []
+    found = [value for value in values if value]  # blank lines stand between units
+    return dict(zip(services, found, strict=True)) if len(found) == len(services) else {}
 
 
 def ruleset() -> str | None:

@@ -35,9 +35,8 @@ def settle(before: Snapshot, after: Snapshot, restored: list[str]) -> list[str]:
             if unit not in told:
                 told.add(unit)
                 problems += _systemctl(verb, unit)
-    for path in restored:
-        found = _UNIT_FILE.match(path)
-        if found and (unit := found["unit"]) in before.active and unit not in told and not _ours(unit):
+    for unit in _otherwise(before, after, restored):
+        if unit in before.active and unit not in told and not _ours(unit):
             told.add(unit)
             problems += _systemctl("restart", unit)
     for unit in before.active:
@@ -49,6 +48,15 @@ def settle(before: Snapshot, after: Snapshot, restored: list[str]) -> list[str]:
         ):
             problems += _systemctl("start", unit)
     return problems + _rules(before)
+
+
+def _otherwise(before: Snapshot, after: Snapshot, restored: list[str]) -> list[str]:
+    """Units whose own file was put back, and those that the change restarted: they run by what was taken back,
+    whichever file that is. Of services that another boot started nothing is known."""
+    found = {match["unit"] for match in map(_UNIT_FILE.match, restored) if match}
+    if restored and before.boot == after.boot:
+        found |= {unit for unit, start in before.starts.items() if after.starts.get(unit, start) != start}
+    return sorted(found)
 
 
 def _rules(before: Snapshot) -> list[str]:
