@@ -8,7 +8,7 @@ import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -246,12 +246,9 @@ def _planned(
     playbook = find_playbook(stack)
     found = targets(playbook, province)
 
-    def last_of(host: str) -> Any:
-        return ledger.last(host)
-
     with Console(stderr=True).status(_("Measuring bundles")):
-        measure = Measure(province, playbook, found, last_of)
-        return make_plan(found, policy, last_of=last_of, bytes_of=measure), policy, measure
+        measure = Measure(province, playbook, found, ledger)
+        return make_plan(found, policy, last_of=measure.last, bytes_of=measure), policy, measure
 
 
 def _deliver() -> Deliver:

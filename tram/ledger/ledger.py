@@ -150,7 +150,39 @@ class Ledger:
             row = c.execute(query).one_or_none()
         return row_of(HostRow, row) if row else None
 
+    def lasts(self) -> dict[str, HostRow]:
+        """As `last`, of every host that was ever tried."""
+        newest = func.row_number().over(
+            partition_by=run_hosts.c.host, order_by=(runs.c.started.desc(), runs.c.run.desc())
+        )
+        ranked = (
+            select(run_hosts, newest.label("rank"))
+            .join(runs, runs.c.run == run_hosts.c.run)
+            .where(run_hosts.c.attempts > 0)
+            .subquery()
+        )
+        with self._db.read() as c:
+            return {row.host: row_of(HostRow, row) for row in c.execute(select(ranked).where(ranked.c.rank == 1))}
+
     # What a host is given
+
+    def given(self, limit: int) -> dict[str, tuple[str, ...]]:
+        """The digests of what every host was given and took, newest first, from at most `limit` runs of each."""
+        newest = func.row_number().over(
+            partition_by=run_hosts.c.host, order_by=(runs.c.started.desc(), runs.c.run.desc())
+        )
+        ranked = (
+            select(run_hosts.c.host, run_hosts.c.tree, newest.label("rank"))
+            .join(runs, runs.c.run == run_hosts.c.run)
+            .where(run_hosts.c.tree.is_not(None), run_hosts.c.site_state.is_not(None))
+            .subquery()
+        )
+        query = select(ranked).where(ranked.c.rank <= limit).order_by(ranked.c.host, ranked.c.rank)
+        found: dict[str, tuple[str, ...]] = {}
+        with self._db.read() as c:
+            for row in c.execute(query):
+                found[row.host] = (*found.get(row.host, ()), row.tree)
+        return found
 
     def assign(self, host: str, *, run: str | None = None, tree: str | None = None, above: int = 0) -> int:
         """The next serial number for an order to this host: larger than any given before, and than `above`.

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 from tram.bundle import Content, build_all
@@ -31,11 +31,6 @@ _FRESH = timedelta(minutes=3)
 WayTo = Callable[[Job, Province], Way]
 
 
-def by_register(_job: Job, _province: Province) -> Way:
-    """Over the line that the register names, with this installation's runtime."""
-    return Way(runtime=runtime().id)
-
-
 @dataclass(frozen=True, slots=True)
 class Shipping:
     """Carries one run to one host to its end (`fanout.Deliver`); pickles, so that it also runs on workers.
@@ -43,7 +38,7 @@ class Shipping:
     A host that can take no runtime is pushed to with plain Ansible, and its outcome says why.
     """
 
-    way_to: WayTo = by_register
+    way_to: WayTo | None = None
 
     def __call__(self, job: Job) -> Ended:
         """Called with the host's lease held.
@@ -51,13 +46,12 @@ class Shipping:
         Raises: TramError for what is wrong with the bundle or with this machine; nothing was sent then.
         """
         store = _store(job.run, job.inventory, job.ledger, _stamp(Path(job.inventory)))
-        way = replace(self.way_to(job, store.province), content=store.content(job))
-        if way.policy is None:
-            way = replace(way, policy=store.policy(job))
+        way = self.way_to(job, store.province) if self.way_to else Way(runtime=store.runtime)
+        way = replace(way, content=store.content(job), policy=way.policy or store.policy(job))
         return deliver_or_push(job, store.province, store.ledger, way).ended
 
 
-@dataclass(slots=True)
+@dataclass
 class _Store:
     """Of one run, in this process: register, ledger, and bundles ready to go, each with when it was put together."""
 
@@ -66,6 +60,11 @@ class _Store:
     ready: dict[str, tuple[float, Content]] = field(default_factory=dict)
     lock: threading.Lock = field(default_factory=threading.Lock)
     together: int = _TOGETHER
+
+    @cached_property
+    def runtime(self) -> str:
+        """The id of this installation's runtime."""
+        return runtime().id
 
     def content(self, job: Job) -> Content:
         """The host's bundle, put together along with those of the hosts that come after it."""

@@ -16,14 +16,16 @@ import pytest
 from click.testing import Result
 from typer.testing import CliRunner
 
+from tram.bundle import build_all
 from tram.cli import rollout, rollout_words
 from tram.cli.main import app
 from tram.core.errors import BadInput
 from tram.core.events import Event
+from tram.delivery.memory import HostMemory, TreeMemory
 from tram.ledger import Ledger, Outcome, State
 from tram.register import load
 from tram.rollout.conductor import ConductedElsewhere, Standing
-from tram.rollout.forecast import Traffic
+from tram.rollout.forecast import ORDER_BYTES, Traffic
 from tram.rollout.measure import Measure
 from tram.rollout.reason import TEXTS, Reason
 from tram.rollout.targets import targets
@@ -67,7 +69,8 @@ def centre(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sites: Sites) -> Non
     monkeypatch.setenv("COLUMNS", "200")
     monkeypatch.chdir(REPO)
     monkeypatch.setattr(rollout, "_deliver", sites.deliver)
-    monkeypatch.setattr("tram.rollout.measure.runtime", lambda: type("Built", (), {"bytes": 1_100_000}))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr("tram.rollout.measure._of_this_installation", lambda: lambda _had: 1_100_000)
 
 
 def tram(*words: str) -> Result:
@@ -260,22 +263,31 @@ def test_a_reason_is_named_by_what_it_is_about() -> None:
     assert str(Reason("approval", {"wave": 3})) == "a person is to let wave 3 begin"
 
 
-def test_a_host_tried_before_is_forecast_from_its_last_run_and_never_above_its_whole_bundle(stack: str) -> None:
+def test_what_a_host_holds_already_is_not_forecast_again(stack: str, tmp_path: Path) -> None:
     province = load(Path("inventories/lab"))
     found = targets(Path(stack), province)
     ledger = Ledger(os.environ["TRAM_LEDGER"])
+    whole = Measure(province, Path(stack), found, ledger, runtime_bytes=lambda had: 0 if had else 1_000_000)
+    contents = build_all(Path(stack), province, [host for _, host in found.hosts], secrets=province.secrets_dir)
     run = new_rollout(ledger, [[HUB, PILOT, FAR]])
-    for host, sent in ((PILOT, 700), (FAR, 5_000_000)):
+    for host in (PILOT, FAR):
         ledger.lease(run, host, "me", timedelta(minutes=1))
-        ledger.heard(run, host, bytes_down=sent, bytes_up=300)
-        ledger.finish(run, host, Outcome.DONE)
-    measure = Measure(province, Path(stack), found, ledger.last, runtime_bytes=lambda: 1_000_000)
-    new, known, first = measure(HUB), measure(PILOT), measure(FAR)
-    assert new
+        ledger.assign(host, run=run, tree=contents[host].tree.digest)
+        ledger.heard(run, host, bytes_down=4_000, bytes_up=300)
+        TreeMemory().keep(contents[host])
+        HostMemory(province.code).keep(host, ["0123456789abcdef"])
+    ledger.record([Event(run, PILOT, 1, "2026-11-21T19:05:00Z", "state", {"state": "accepted"})])
+    again = Measure(province, Path(stack), found, ledger, runtime_bytes=lambda had: 0 if had else 1_000_000)
+    first, unheard, held = whole(HUB), again(FAR), again(PILOT)
     assert first
-    assert known == Traffic(700, 300, "ledger")
-    assert 1_000_000 < new.down < 1_020_000
-    assert (first.source, first.down < 20_000) == ("bundle", True)
+    assert unheard
+    assert 1_000_500 < first.down < 1_020_000
+    assert 2_000 < unheard.down < 20_000, "it was given the bundle, and nobody knows whether it took it"
+    assert held == Traffic(ORDER_BYTES, 300, "bundle")
+    Path(stack).write_text(PLAYBOOK.replace("hello", "good day"))
+    changed = Measure(province, Path(stack), found, ledger, runtime_bytes=lambda _had: 0)(PILOT)
+    assert changed
+    assert ORDER_BYTES < changed.down < unheard.down, "what changed travels"
     ledger.close()
 
 
