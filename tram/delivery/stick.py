@@ -24,7 +24,7 @@ from tram.core.canonical import dumps
 from tram.core.errors import BadInput
 from tram.core.events import Event
 from tram.core.frames import BrokenWire, read_data, read_frame, write_data, write_frame
-from tram.core.order import is_name, is_run, is_runtime
+from tram.core.order import MAX_SERIAL, is_name, is_run, is_runtime
 from tram.delivery import returned
 from tram.delivery.contact import DATA_FRAME_BYTES, order_message
 from tram.delivery.install import answer, installer, request, site_files
@@ -182,16 +182,12 @@ def _heard(frame: dict[str, Any], stream: io.BytesIO, news: News, province: Prov
     kind, run = frame["t"], frame.get("run")
     if kind == "state" and frame.get("host") != news.host:
         raise BrokenWire("another host's answer")
-    if kind == "state" and isinstance(frame.get("runtime"), list):
-        HostMemory(province.code).keep(news.host, filter(is_runtime, frame["runtime"]))
+    if kind == "state":
+        _learn(frame, province, ledger)
     elif kind == "events" and isinstance(frame.get("events"), list):
         news.events += ledger.record([Event.of(found) for found in frame["events"]], source=news.host)
     elif kind == "refused" and isinstance(run, str) and is_run(run):
-        reason = f"refused ({str(frame.get('reason'))[:40]}): {str(frame.get('message'))[:300]}"
-        # Taken in before, or carried out by an order that came another way: that is no failure of this run.
-        if frame.get("reason") != "replayed" and _outcome(ledger, run, news.host) in (None, Outcome.NOT_REACHED):
-            ledger.finish(run, news.host, Outcome.FAILED, reason)
-            news.refused.append((run, reason))
+        _turned_away(run, frame, news, ledger)
     elif kind == "file":
         path, size = str(frame.get("path")), frame.get("bytes")
         content = bytearray()
@@ -204,6 +200,28 @@ def _heard(frame: dict[str, Any], stream: io.BytesIO, news: News, province: Prov
         wanted = type(size) is int and returned.acceptable(path, size, _RETURNS)
         if wanted and len(content) == size and returned.put(province.secrets_dir, path, bytes(content)):
             news.files.append(path)
+
+
+def _learn(frame: dict[str, Any], province: Province, ledger: Ledger) -> None:
+    """What the next stick must know of the host."""
+    host, serial = str(frame["host"]), frame.get("serial")
+    if isinstance(frame.get("runtime"), list):
+        HostMemory(province.code).keep(host, filter(is_runtime, frame["runtime"]))
+    if type(serial) is int and 0 < serial < MAX_SERIAL:
+        ledger.assign(host, above=serial)  # a ledger made anew would number the next order too low
+
+
+def _turned_away(run: str, frame: dict[str, Any], news: News, ledger: Ledger) -> None:
+    """An order was refused at the host. When it was accepted before, or its run came another way, that says nothing."""
+    if _outcome(ledger, run, news.host) not in (None, Outcome.NOT_REACHED):
+        return
+    reason = f"refused ({str(frame.get('reason'))[:40]}): {str(frame.get('message'))[:300]}"
+    if frame.get("reason") != "replayed":
+        ledger.finish(run, news.host, Outcome.FAILED, reason)
+        news.refused.append((run, reason))
+    elif _outcome(ledger, run, news.host) is not None and ledger.next_seq(run, news.host) == 1:
+        # An order with a higher number was there before: no failure, it may be sent again.
+        ledger.finish(run, news.host, Outcome.NOT_REACHED, reason)
 
 
 def _known(ledger: Ledger, host: str) -> Sequence[tuple[str, int]]:

@@ -12,7 +12,7 @@ import pytest
 from tram.core.errors import BadInput
 from tram.delivery import stick as sticks
 from tram.delivery.parcel import Parcel
-from tram.ledger import Job, Outcome
+from tram.ledger import Job, Ledger, Outcome
 
 from .bench import HOST, REPO, RUNTIME, Bench
 
@@ -90,6 +90,24 @@ def test_a_stick_after_a_newer_order_by_line_is_turned_away_and_that_is_no_failu
     (news,) = sticks.take(usb, bench.province, bench.ledger)
     assert news.refused == []
     assert bench.ledger.outcome(job.run, HOST) is not Outcome.FAILED
+
+
+def test_a_ledger_made_anew_learns_from_the_stick_how_far_the_host_has_counted(bench: Bench, usb: Path) -> None:
+    bench.configure(start="spawn")
+    for _ in range(3):
+        bench.deliver(bench.job(), bench.content())
+    bench.idle()
+    bench.ledger = Ledger(f"sqlite:///{bench.base / 'another.db'}")
+    job = bench.job()
+    pack(bench, usb, job)
+    bench.ledger.finish(job.run, HOST, Outcome.NOT_REACHED, "on a stick")
+    at_the_host(bench, usb)
+    sticks.take(usb, bench.province, bench.ledger)
+    assert bench.ledger.host(job.run, HOST).reason.startswith("refused (replayed): serial 1 is not above 3")
+    pack(bench, usb, job)
+    at_the_host(bench, usb)
+    sticks.take(usb, bench.province, bench.ledger)
+    assert bench.ledger.outcome(job.run, HOST) is Outcome.DONE
 
 
 def test_a_run_that_was_carried_and_then_sent_by_line_is_done_once(bench: Bench, usb: Path) -> None:
