@@ -12,7 +12,7 @@ from tram.bundle.runtime_tables import meta_as_json, plugin_options, settings_as
 from tram.core.errors import NotCapable
 
 # Distribution, its import package, and what of the package stays behind.
-_PACKAGES = (
+PACKAGES = (
     ("ansible-core", "ansible", ()),
     ("jinja2", "jinja2", ("*.typed",)),
     ("markupsafe", "markupsafe", ("*.so", "*.c", "*.pyi", "*.typed")),
@@ -109,7 +109,7 @@ def base_files() -> dict[str, bytes]:
     Raises: NotCapable when a package it is made of is not installed here.
     """
     files: dict[str, bytes] = {}
-    for distribution, package, without in _PACKAGES:
+    for distribution, package, without in PACKAGES:
         folder = _folder(package)
         for path in _sources(folder):
             name = path.relative_to(folder).as_posix()

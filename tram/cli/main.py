@@ -3,30 +3,76 @@
 from __future__ import annotations
 
 import sys
+from importlib import import_module
+from typing import Any
 
 import typer
 from rich.console import Console
 from rich.markup import escape
+from typer.core import TyperGroup
 
-from tram.cli import courier, deliver, host, lab, rollout, runs, sites
-from tram.cli.demo import demo
+from tram.cli.i18n import _
 from tram.core.errors import TramError
+
+# Name: what is run (its module's Typer or function), and its help in the list. An operator at an old machine waits for
+# what a command needs, not for what all of them need together (Ansible, pyinfra, SQLAlchemy, spreadsheets …).
+COMMANDS = {
+    "demo": (
+        "tram.cli.demo:demo",
+        "Provision the province in a box and prove its mail: lab up, bootstrap, every role, every verify play.",
+    ),
+    "deliver": ("tram.cli.deliver:deliver", "Deliver a playbook and print how each host ended."),
+    "lab": ("tram.cli.lab:app", "The province in a box: real Debian hosts behind emulated WAN links."),
+    "sites": ("tram.cli.sites:app", _("The site register: who is where, on which link, with which hosts.")),
+    "host": ("tram.cli.host:app", _("Take over bare hosts.")),
+    "rollout": ("tram.cli.rollout:app", _("Take a change through the province in waves, on evidence.")),
+    "runs": ("tram.cli.runs:app", _("What was delivered to whom, how far it is, how it ended.")),
+    "courier": (
+        "tram.cli.courier:app",
+        _("A USB stick goes where the line does not: pack at the centre, load and return at the site, unpack here."),
+    ),
+}
+
+
+def load_command(name: str) -> Any:
+    """The command of that name, its module imported now."""
+    module, attribute = COMMANDS[name][0].split(":")
+    found = getattr(import_module(module), attribute)
+    if isinstance(found, typer.Typer):
+        command: Any = typer.main.get_group(found)
+    else:
+        alone = typer.Typer(add_completion=False)
+        alone.command(epilog=getattr(sys.modules[module], "EXAMPLES", None))(found)
+        command = typer.main.get_command(alone)
+    command.name = name
+    return command
+
+
+class Lazy(TyperGroup):
+    """Lists every command, loads the one that is run (or completed)."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """The name, command and remaining arguments that `args` mean."""
+        name, command, rest = super().resolve_command(ctx, args)
+        return name, load_command(name) if name in COMMANDS else command, rest
+
 
 app = typer.Typer(
     name="tram",
+    cls=Lazy,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Provision, harden and watch a province's servers, over bad links and on old machines.",
 )
-app.command()(demo)
-app.command(epilog=deliver.EXAMPLES)(deliver.deliver)
-app.add_typer(lab.app, name="lab")
-app.add_typer(sites.app, name="sites")
-app.add_typer(host.app, name="host")
-app.add_typer(rollout.app, name="rollout")
-app.add_typer(runs.app, name="runs")
-app.add_typer(courier.app, name="courier")
+
+
+def _listed() -> None:
+    """Stands in the list of commands; `Lazy` runs the real one."""
+
+
+for _name, (_where, _text) in COMMANDS.items():
+    app.command(_name, help=_text)(_listed)
 
 
 def main() -> None:

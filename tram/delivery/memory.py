@@ -13,20 +13,14 @@ from pathlib import Path
 
 from tram import bundle
 from tram.bundle.content import Content
+from tram.bundle.remembered import cache_dir
 from tram.bundle.runtime import Base, Runtime, build_base, pack_of
-from tram.bundle.runtime_content import own_files
+from tram.bundle.runtime_content import PACKAGES, own_files
 from tram.core.canonical import BadDocument, dumps
 from tram.core.tree import Tree
 
 _KEPT_TREES = 2000
 _KEPT_RUNTIME_FILES = 20
-_BASE_PACKAGES = ("ansible", "jinja2", "markupsafe", "yaml", "packaging")
-
-
-def cache_dir() -> Path:
-    """The operator's cache. Source: XDG Base Directory Specification."""
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "tram"
 
 
 class TreeMemory:
@@ -141,7 +135,7 @@ def _tidy(folder: Path) -> None:
 def _sources() -> str:
     """Name, size and time of every file the base may be made of, and how it is made."""
     seen = hashlib.sha256(b"".join(path.read_bytes() for path in sorted(Path(bundle.__path__[0]).glob("runtime*.py"))))
-    for package in _BASE_PACKAGES:
+    for _distribution, package, _without in PACKAGES:
         spec = importlib.util.find_spec(package)
         for base in spec.submodule_search_locations or () if spec else ():
             for folder, folders, names in os.walk(base):

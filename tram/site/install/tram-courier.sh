@@ -51,7 +51,8 @@ open_all() { # the files of one kind, opened, in their order
 install_all() { # a newer runtime, if the centre signed it for this host
     for given in "$place"/0-runtime-*.install; do
         [ -e "$given" ] || continue
-        cp "$given" "$work/install" && cp "${given%.install}.sig" "$work/sig" || fail "$(basename "$given") is not whole"
+        cp "$given" "$work/install"
+        cp "${given%.install}.sig" "$work/sig" || fail "$(basename "$given") has no signature beside it"
         head -n 1 "$work/install" | ssh-keygen -Y verify -q -f /var/lib/tram/site/allowed_signers \
             -I "centre@$province" -n tram-order -s "$work/sig" || fail "$(basename "$given") is not signed by the centre"
         python3 -I /opt/tram/runtime/current/launch.py tram.site.install.installer --host "$host" \

@@ -1,0 +1,66 @@
+"""`tram` loads what the command needs and nothing else: an old controller waits seconds for the rest."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tram.cli.main import COMMANDS, load_command
+
+TRAM = Path(sys.executable).with_name("tram")
+HEAVY = ("ansible", "dask", "distributed", "fabric", "jinja2", "openpyxl", "paramiko", "pyinfra", "sqlalchemy")
+PROGRAM = """
+import contextlib, json, sys
+from tram.cli.main import main
+sys.argv = ["tram", *sys.argv[1:]]
+with contextlib.redirect_stdout(sys.stderr), contextlib.suppress(SystemExit):
+    main()
+print(*sys.modules)
+"""
+
+
+@pytest.mark.parametrize(
+    ("words", "needed"),
+    [
+        (("--help",), ()),
+        (("lab", "--help"), ()),
+        (("lab", "status", "--name", "nobody"), ()),
+        (("runs", "--help"), ("sqlalchemy",)),
+        (("rollout", "--help"), ("sqlalchemy",)),
+        (("courier", "--help"), ("sqlalchemy",)),
+    ],
+)
+def test_a_command_loads_no_heavy_package_it_does_not_need(words: tuple[str, ...], needed: tuple[str, ...]) -> None:
+    argv = [sys.executable, "-c", PROGRAM, *words]
+    ran = subprocess.run(argv, capture_output=True, check=True, text=True, timeout=120)
+    loaded = set(ran.stdout.split())
+    assert "tram.cli.main" in loaded
+    assert [name for name in HEAVY if name in loaded and name not in needed] == [], ran.stderr[-500:]
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_list_of_commands_says_of_each_what_it_says_itself(name: str) -> None:
+    command = load_command(name)
+    assert command.name == name
+    assert " ".join(command.help.split("\n\n")[0].split()) == COMMANDS[name][1]
+
+
+@pytest.mark.parametrize(
+    ("typed", "offered"), [("tram la", "lab"), ("tram lab sta", "status"), ("tram runs sh", "show")]
+)
+def test_the_shell_completes_commands_and_their_sub_commands(typed: str, offered: str) -> None:
+    words = {"_TRAM_COMPLETE": "complete_bash", "COMP_WORDS": typed, "COMP_CWORD": str(typed.count(" "))}
+    ran = subprocess.run([TRAM], env={**os.environ, **words}, capture_output=True, check=True, text=True, timeout=120)
+    assert ran.stdout.split() == [offered]
+
+
+def test_completion_is_installed_by_one_option(tmp_path: Path) -> None:
+    home = {"HOME": str(tmp_path), "_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION": "1"}
+    argv = [TRAM, "--install-completion", "bash"]
+    subprocess.run(argv, env={**os.environ, **home}, capture_output=True, check=True, text=True, timeout=120)
+    written = (tmp_path / ".bash_completions/tram.sh").read_text()
+    assert "_TRAM_COMPLETE=complete_bash" in written
