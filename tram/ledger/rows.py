@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from datetime import datetime
+from functools import cache
 from typing import Any, TypeVar
 
 from sqlalchemy import Row
@@ -162,14 +163,15 @@ class ApprovalRow:
 _JSON = {"policy", "objections", "why", "forecast", "accepted"}
 
 
+@cache
+def _names(kind: type) -> tuple[str, ...]:
+    return tuple(field.name for field in fields(kind))
+
+
 def row_of(kind: type[T], row: Row[Any], **given: object) -> T:
     """The database's row as one of the classes above; `given` are the fields that are in no column."""
     mapping = row._mapping
-    values: dict[str, Any] = {
-        field.name: mapping[field.name]
-        for field in fields(kind)  # type: ignore[arg-type]
-        if field.name not in given
-    }
+    values: dict[str, Any] = {name: mapping[name] for name in _names(kind) if name not in given}  # type: ignore[arg-type]
     for name in _JSON & values.keys():
         found = json.loads(values[name])
         values[name] = tuple(found) if isinstance(found, list) else found

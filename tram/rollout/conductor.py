@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from contextlib import contextmanager
@@ -181,22 +182,34 @@ class Conductor:
         RUNNING: nothing is due any more; STOPPED: too many failed. What is under way is always waited for.
         """
         under_way: dict[Future[Ended], str] = {}
+        due: list[HostRow] = []
         tried: set[str] = set()
+        wish: Standing | None = None
+        halted, look = False, 0.0
         while True:
-            wish = self._wish()
-            rows = self._rows(number)
-            halted = wish is not None or self._too_many_failed(rows)
-            due = [] if halted else [row for row in rows.values() if row.host not in tried and self._due(row)]
-            for row in due[: self._width - len(under_way)]:
+            # The ledger is not asked about every host each time one of them ends, but for news now and then.
+            looked = time.monotonic() >= look
+            if looked:
+                wish, rows = self._wish(), self._rows(number)
+                halted = wish is not None or self._too_many_failed(rows)
+                due = [] if halted else [row for row in rows.values() if row.host not in tried and self._due(row)]
+                look = time.monotonic() + _LOOK.total_seconds()
+            free = self._width - len(under_way)
+            for row in due[:free]:
                 tried.add(row.host)
                 self._tell(News("begin", self._wave_of[row.host], host=row.host))
                 under_way[self._executor.submit(self._work, self._job(row))] = row.host
-            if not under_way:
+            due = due[free:]
+            if under_way:
+                ready, _ = wait(under_way, timeout=_LOOK.total_seconds(), return_when=FIRST_COMPLETED)
+                for future in ready:
+                    host, ended = under_way.pop(future), _result(future)
+                    look = 0.0 if ended.outcome is Outcome.FAILED else look
+                    self._tell(News("host", self._wave_of[host], host=host, ended=ended))
+            elif looked:
                 return wish or (Standing.STOPPED if halted else Standing.RUNNING)
-            ready, _ = wait(under_way, timeout=_LOOK.total_seconds(), return_when=FIRST_COMPLETED)
-            for future in ready:
-                host = under_way.pop(future)
-                self._tell(News("host", self._wave_of[host], host=host, ended=_result(future)))
+            else:
+                look = 0.0
 
     def _soak(self, number: int) -> Standing:
         """Let the wave stand for its time, counted from when it settled, also across controllers."""
