@@ -47,17 +47,22 @@ def bootstrap(
     *,
     parallel: int = 8,
     ended: Callable[[HostResult], None] = lambda _: None,
+    afresh: Callable[[str], None] = lambda _: None,
 ) -> list[HostResult]:
     """Bootstrap every target, at most `parallel` at a time; results in the order of `targets`.
 
     One host's trouble never stops another. `key` may be None with a dry run only: there was none yet. `ended` is called
-    in this thread as each host ends.
+    in this thread as each host ends, `afresh` with the name of each that did not know its operator: a machine set up
+    anew, whatever one of that name was before.
     """
     with ThreadPoolExecutor(max_workers=parallel) as pool:
         running = [pool.submit(bootstrap_host, target, entry, key) for target in targets]
         try:
             for future in as_completed(running):
-                ended(future.result())
+                result = future.result()
+                if "account" in result.changes and not entry.dry_run:
+                    afresh(result.name)
+                ended(result)
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from threading import Lock
 from typing import Annotated, Any
@@ -15,21 +15,17 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from tram.bundle import Content, build_all
+from tram.cli.carrying import begin, carry
 from tram.cli.deliver_view import View
 from tram.cli.i18n import _, both
 from tram.cli.rollout_words import STATES, add_columns, coloured, size
 from tram.cli.runs import find_run
 from tram.core.errors import BadInput, TramError
-from tram.delivery.fallback import deliver_or_push, pushed
 from tram.delivery.fallback import push as push_to
-from tram.delivery.followup import begin, follow_up
-from tram.delivery.host import Delivered, Way, find_host, install_host
-from tram.delivery.install import NotInstalled
-from tram.delivery.memory import runtime
-from tram.ledger import Ended, Job, Ledger, Outcome, new_run_id, open_ledger, utc_now
+from tram.delivery.fallback import pushed
+from tram.delivery.host import Delivered, Way, install_host
+from tram.ledger import Job, Ledger, Outcome, open_ledger
 from tram.register import Host, Province, load
-from tram.rollout.fanout import Work
 from tram.rollout.targets import find_playbook, targets
 
 EXAMPLES = (
@@ -88,21 +84,11 @@ def deliver(
             if not playbook:
                 raise BadInput("which playbook?", hint="for example: tram deliver mail --all")
             file = find_playbook(playbook).resolve()
-            jobs = _begin(ledger, province, file, _hosts(province, file, limit or [], every=every), check=check)
+            jobs = begin(ledger, province, file, _hosts(province, file, limit or [], every=every), check=check)
         if push:
             results = _push(ledger, jobs, view)
         else:
-            results = _deliver(
-                ledger,
-                province,
-                jobs,
-                view,
-                contents=_contents(province, jobs),
-                way=Way(wait=wait, now_anyway=now),
-                parallel=parallel,
-            )
-            if any(result.files for result in results) and not check:
-                results += _follow_up(ledger, province, jobs[0], view, now=now, parallel=parallel)
+            results = carry(ledger, province, jobs, view, way=Way(wait=wait, now_anyway=now), parallel=parallel)
     if as_json:
         typer.echo(json.dumps([_plain(ledger, result) for result in results], ensure_ascii=False, indent=2))
     else:
@@ -129,16 +115,6 @@ def _hosts(province: Province, playbook: Path | None, limit: Sequence[str], *, e
     return found
 
 
-def _begin(ledger: Ledger, province: Province, playbook: Path, hosts: Sequence[Host], *, check: bool) -> list[Job]:
-    """A new run of this playbook, written down before anything is sent."""
-    run = new_run_id(utc_now())
-    pairs = [(host.inventory_name, find_host(province, host.inventory_name)[0].code) for host in hosts]
-    kind = "check" if check else "deliver"
-    ledger.begin(run, province=province.code, playbook=str(playbook), hosts=pairs, kind=kind)
-    folder = str(province.folder.resolve())
-    return [Job(run, name, site, str(playbook), folder, ledger.url, check) for name, site in pairs]
-
-
 def _owed(ledger: Ledger, province: Province, run: str) -> list[Job]:
     """What is left of a run."""
     shown = ledger.show(run)
@@ -148,58 +124,6 @@ def _owed(ledger: Ledger, province: Province, run: str) -> list[Job]:
         raise BadInput(f"run {run}: every host has reported", hint=f"tram runs show {run}")
     playbook, check = shown.run.playbook, shown.run.kind == "check"
     return [Job(run, row.host, row.site, playbook, folder, ledger.url, check) for row in left]
-
-
-def _deliver(
-    ledger: Ledger,
-    province: Province,
-    jobs: Sequence[Job],
-    view: View,
-    *,
-    contents: Mapping[str, Content],
-    way: Way,
-    parallel: int,
-) -> list[Delivered]:
-    """Each host by its bundle, the hub's hosts before all others: what those use is there. One that can carry no bundle
-    is pushed to."""
-    built = runtime().id
-    results: dict[str, Delivered] = {}
-
-    def note(problem: NotInstalled, host: str) -> None:
-        view.note(_("{host} takes no bundle, it is pushed to: {reason}").format(host=host, reason=problem.message))
-
-    def one(job: Job) -> Ended:
-        mine = replace(way, content=contents[job.host], runtime=built)
-        found = deliver_or_push(
-            job, province, ledger, mine, tell=view.tell, note=lambda problem: note(problem, job.host)
-        )
-        results[job.host] = found
-        return found.ended
-
-    ended: dict[str, Ended] = {}
-    hub = [job for job in jobs if job.site == province.hub.code]
-    for batch in (hub, [job for job in jobs if job not in hub]):
-        with ThreadPoolExecutor(parallel) as pool:
-            ended |= dict(zip([job.host for job in batch], pool.map(Work(one), batch), strict=True))
-    return [results.get(job.host) or Delivered(job.run, job.host, job.site, ended[job.host]) for job in jobs]
-
-
-def _follow_up(
-    ledger: Ledger, province: Province, job: Job, view: View, *, now: bool, parallel: int
-) -> list[Delivered]:
-    """What hosts returned may change what others are to have: those get it in a run of its own."""
-    contents = follow_up(ledger, province, job.run)
-    if not contents:
-        return []
-    view.note(_("what came back changes something for {hosts}").format(hosts=", ".join(sorted(contents))))
-    jobs = begin(ledger, province, Path(job.playbook), contents)
-    return _deliver(ledger, province, jobs, view, contents=contents, way=Way(now_anyway=now), parallel=parallel)
-
-
-def _contents(province: Province, jobs: Sequence[Job]) -> dict[str, Content]:
-    """Every bundle, before anything is sent: a mistake in one is found while nothing was changed."""
-    hosts = [find_host(province, job.host)[1] for job in jobs]
-    return build_all(Path(jobs[0].playbook), province, hosts, secrets=province.secrets_dir, check=jobs[0].check)
 
 
 def _push(ledger: Ledger, jobs: Sequence[Job], view: View) -> list[Delivered]:

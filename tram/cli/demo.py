@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -21,13 +22,24 @@ from tram.act.bootstrap import Entry, bootstrap
 from tram.act.key import make_key
 from tram.act.outcome import Outcome
 from tram.act.target import targets
+from tram.cli.carrying import begin, carry
+from tram.cli.deliver_view import View
 from tram.cli.i18n import _, both
+from tram.cli.rollout_words import size
 from tram.core.errors import TramError
+from tram.delivery.host import Way
+from tram.delivery.returned import forget
 from tram.lab.lab import Lab, up
+from tram.ledger import Outcome as Delivery
+from tram.ledger import open_ledger
 from tram.proof.page import STATES, Webmail, render
 from tram.proof.results import Proof, read_proofs, verdict
 from tram.push.playbook import Recap, TaskResult, run_playbook
 from tram.register import Province
+from tram.rollout.targets import targets as aims
+
+Stats = dict[str, dict[str, int]]
+"""By host: how many tasks were ok, changed, failures."""
 
 VERIFY_RESULTS = Path("build/verify")
 PAGE = Path("build/demo/index.html")
@@ -46,17 +58,22 @@ def demo(
     name: Annotated[
         str | None, typer.Option("--name", "-n", help=_("Which lab. Default: $TRAM_LAB, else 'lab'."))
     ] = None,
+    push: Annotated[bool, typer.Option("--push", help=_("Plain Ansible, task by task over the line."))] = False,
     as_json: Annotated[bool, typer.Option("--json", help=_("Print the results as JSON."))] = False,
 ) -> None:
     """Provision the province in a box and prove its mail: lab up, bootstrap, every role, every verify play.
+
+    Roles are delivered: each host gets one signed bundle over its line and carries it out by itself.
 
     Run it again and nothing changes. Take the lab away with: tram lab down
     """
     began = time.monotonic()
     out = Console(stderr=True, highlight=False) if as_json else _console
     lab = up(inventory, name, lambda line: out.print(f"[dim]lab:[/] {line}"))
+    os.environ["TRAM_LAB"] = lab.paths.name  # what comes after asks for the lab's lines by it
     _bootstrap(lab.province, out)
-    recap = _play(out, Path("playbooks/site.yml"), inventory, lab)
+    site = Path("playbooks/site.yml")
+    stats = _play(out, site, inventory, lab).stats if push else _deliver(out, site, lab.province)
     for file in VERIFY_RESULTS.glob("*.json"):
         file.unlink()  # what an earlier run proved is no proof of this one
     proofs: list[Proof] = []
@@ -66,14 +83,14 @@ def demo(
         proofs += read_proofs(told) if told.exists() else _proofs(lab.province, verified)
     webmail = _webmail(lab)
     took = timedelta(seconds=time.monotonic() - began)
-    changed = len(recap.changed())
+    changed = sum(counts["changed"] for counts in stats.values())
     page = render(lab.province, proofs, when=datetime.now(UTC), took=took, changed=changed, webmail=webmail)
     PAGE.parent.mkdir(parents=True, exist_ok=True)
     PAGE.write_text(page)
     if as_json:
-        typer.echo(json.dumps({"stats": recap.stats, "proofs": [asdict(p) for p in proofs]}, ensure_ascii=False))
+        typer.echo(json.dumps({"stats": stats, "proofs": [asdict(p) for p in proofs]}, ensure_ascii=False))
     else:
-        _show(lab.province, proofs, recap, webmail, took)
+        _show(lab.province, proofs, stats, webmail, took)
     if verdict(proofs) is not True:
         raise DemoFailed(
             "not everything is proven", hint="see the rows marked ✘ or ?; run the demo again after mending"
@@ -82,7 +99,8 @@ def demo(
 
 def _bootstrap(province: Province, out: Console) -> None:
     key = make_key(province.secrets_dir, f"tram@{province.code}")
-    results = bootstrap(targets(province, [], every=True), Entry(agent=False), key)
+    hosts = targets(province, [], every=True)
+    results = bootstrap(hosts, Entry(agent=False), key, afresh=lambda name: forget(province.secrets_dir, name))
     bad = [result for result in results if result.outcome is not Outcome.DONE]
     for result in bad:
         out.print(f"[red]{result.name}[/]: {escape(str(result.problem))}")
@@ -90,6 +108,31 @@ def _bootstrap(province: Province, out: Console) -> None:
         raise DemoFailed(f"{len(bad)} of {len(results)} hosts could not be taken over")
     fresh = sum(bool(result.changes) for result in results)
     out.print(f"[dim]host:[/] {len(results)} managed, {fresh} of them taken over just now")
+
+
+def _deliver(out: Console, playbook: Path, province: Province) -> Stats:
+    """Deliver one playbook to every host; what each did, added up over its runs."""
+    began = time.monotonic()
+    ledger = open_ledger(province.code)
+    with View(out) as view:
+        jobs = begin(ledger, province, playbook.resolve(), [host for _site, host in aims(playbook, province).hosts])
+        results = carry(ledger, province, jobs, view, way=Way())
+    stats: Stats = {}
+    for result in results:
+        told = ledger.events(result.run, result.host, kind="result")
+        of = told[-1].body.get("stats", {}) if told else {}
+        counts = stats.setdefault(result.host, {"ok": 0, "changed": 0, "failures": 0})
+        for ours, theirs in (("ok", "ok"), ("changed", "changed"), ("failures", "failed")):
+            counts[ours] += of.get(theirs, 0)
+    hosts = ", ".join(f"{host} changed={counts['changed']}" for host, counts in stats.items())
+    carried = f"{size(sum(result.sent for result in results))} sent"
+    out.print(f"[dim]deliver:[/] {playbook}: {hosts} ({carried}, {time.monotonic() - began:.0f} s)")
+    bad = [result for result in results if result.ended.outcome is not Delivery.DONE]
+    for result in bad:
+        out.print(f"  [red]{result.host}: {escape(result.ended.reason)}[/]")
+    if bad:
+        raise DemoFailed(f"{playbook} is not done on {len(bad)} hosts", hint=f"tram runs show {bad[0].run}")
+    return stats
 
 
 def _play(out: Console, playbook: Path, inventory: Path, lab: Lab) -> Recap:
@@ -124,7 +167,7 @@ def _proofs(province: Province, verified: Recap) -> list[Proof]:
         Proof(site_of[result.host], service, proof, ok.get(result.status))
         for result in verified.results
         for service, _colon, proof in [result.task.partition(" : ")]
-        if proof and result.status != "skipped" and result.host in site_of
+        if proof and result.status != "skipped" and result.host in site_of and service != "preflight"
     ]
 
 
@@ -141,7 +184,7 @@ def _webmail(lab: Lab) -> Webmail | None:
     )
 
 
-def _show(province: Province, proofs: Sequence[Proof], recap: Recap, webmail: Webmail | None, took: timedelta) -> None:
+def _show(province: Province, proofs: Sequence[Proof], stats: Stats, webmail: Webmail | None, took: timedelta) -> None:
     table = Table(both("Site"), both("Service"), both("Proof"), title=province.name)
     for site in province.sites:
         mine = [proof for proof in proofs if proof.site == site.code]
@@ -151,7 +194,7 @@ def _show(province: Province, proofs: Sequence[Proof], recap: Recap, webmail: We
         if not mine:
             table.add_row(site.name, "", f"{_MARKS[None]} {STATES[None]}")
     _console.print(table)
-    for host, counts in recap.stats.items():
+    for host, counts in stats.items():
         if host != "localhost":
             _console.print(f"  {host}: ok={counts['ok']} changed={counts['changed']} failed={counts['failures']}")
     _console.print(f"  {_('in {minutes:.1f} minutes').format(minutes=took.total_seconds() / 60)}; {PAGE}")

@@ -30,6 +30,7 @@ from tram.act.password import read_password
 from tram.act.target import targets
 from tram.cli.i18n import _, both
 from tram.core.errors import BadInput
+from tram.delivery.returned import forget
 from tram.register import load
 
 app = typer.Typer(no_args_is_help=True, help=_("Take over bare hosts."))
@@ -123,7 +124,14 @@ def bootstrap_hosts(
     screen = Console(stderr=True)
     with Progress(console=screen, transient=True, disable=not screen.is_terminal) as progress:
         bar = progress.add_task(_("Taking over"), total=len(chosen))
-        results = bootstrap(chosen, entry, key, parallel=parallel, ended=lambda _result: progress.advance(bar))
+        results = bootstrap(
+            chosen,
+            entry,
+            key,
+            parallel=parallel,
+            ended=lambda _result: progress.advance(bar),
+            afresh=lambda name: forget(province.secrets_dir, name),
+        )
     if as_json:
         typer.echo(json.dumps([_plain(result) for result in results], ensure_ascii=False, indent=2))
     else:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tram.bundle import Content, build_all
 from tram.delivery.parcel import find_host
-from tram.ledger import Job, Ledger, Outcome, new_run_id, utc_now
+from tram.ledger import Ledger, Outcome
 from tram.register import Province
 
 
@@ -25,11 +25,3 @@ def follow_up(ledger: Ledger, province: Province, run: str) -> dict[str, Content
     built = build_all(Path(shown.run.playbook).resolve(), province, hosts, secrets=province.secrets_dir)
     return {name: content for name, content in built.items() if content.tree.digest != given[name]}
 
-
-def begin(ledger: Ledger, province: Province, playbook: Path, hosts: dict[str, Content]) -> list[Job]:
-    """A run of its own for those hosts, written down before anything is sent."""
-    run = new_run_id(utc_now())
-    pairs = [(name, find_host(province, name)[0].code) for name in hosts]
-    ledger.begin(run, province=province.code, playbook=str(playbook), hosts=pairs)
-    folder = str(province.folder.resolve())
-    return [Job(run, name, site, str(playbook), folder, ledger.url) for name, site in pairs]

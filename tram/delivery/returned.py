@@ -54,6 +54,11 @@ def put(secrets: Path, path: str, content: bytes) -> bool:
     return True
 
 
+def forget(secrets: Path, host: str) -> None:
+    """A machine set up anew has new keys: what the one before it asked for under its name is void."""
+    (secrets / "pki" / f"{host}.csr").unlink(missing_ok=True)
+
+
 def _matches(path: str, patterns: Sequence[str]) -> bool:
     """fnmatch part by part: no star reaches over a slash."""
     parts = path.split("/")
