@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,10 +12,12 @@ import pytest
 
 from tram.core.errors import BadInput
 from tram.delivery import stick as sticks
-from tram.delivery.parcel import Parcel
+from tram.delivery.memory import HostMemory
+from tram.delivery.parcel import Parcel, find_host
 from tram.ledger import Job, Ledger, Outcome
 
 from .bench import HOST, REPO, RUNTIME, Bench
+from .test_install import make
 
 pytestmark = pytest.mark.slow
 
@@ -155,3 +158,38 @@ def test_a_host_that_is_not_pinned_gets_no_stick(bench: Bench, usb: Path) -> Non
     with pytest.raises(BadInput, match="no ed25519 key of huong-khe-srv1 is pinned"):
         pack(bench, usb, bench.job())
     assert list(usb.iterdir()) == []
+
+
+def test_a_runtime_the_host_lacks_rides_along_signed_and_is_taken_off_when_it_is_there(
+    bench: Bench, usb: Path, tmp_path: Path
+) -> None:
+    base = {"yaml/__init__.py": b""}
+    given = make(tmp_path, base, {"launch.py": b"pass\n", "tram/__init__.py": b""})
+    site, host = find_host(bench.province, HOST)
+    assert sticks.put_runtime(usb, bench.province, site, host, given) > given.bytes
+    place = sticks.folder(usb, bench.province, HOST)
+    carried, signature = place / f"0-runtime-{given.id}.install", place / f"0-runtime-{given.id}.sig"
+    assert set(sticks.orders(usb, bench.province, host)) == {carried, signature}
+
+    argv = ["ssh-keygen", "-Y", "verify", "-f", bench.root / "allowed_signers", "-I", "centre@lab", "-n", "tram-order"]
+    line, rest = carried.read_bytes().split(b"\n", 1)
+    for said, accepted in ((line + b"\n", True), (line.replace(b"srv1", b"srv2") + b"\n", False)):
+        ran = subprocess.run([*argv, "-s", signature], input=said, capture_output=True, check=False)
+        assert (ran.returncode == 0) is accepted
+
+    program = [sys.executable, "-I", usb / "tram/lab/install.py", "--root", tmp_path / "machine", "--host", HOST]
+    damaged = line + b"\n" + rest[:-1] + b"?"
+    for content, code in ((damaged, 1), (carried.read_bytes(), 0)):
+        assert subprocess.run(program, input=content, capture_output=True, check=False).returncode == code
+        assert (tmp_path / "machine/opt/tram/runtime" / given.id / "index.json").exists() is (code == 0)
+
+    HostMemory("lab").keep(HOST, [given.id])
+    sticks.tidy(usb, bench.province, bench.ledger)
+    assert sticks.orders(usb, bench.province, host) == []
+
+
+def test_what_runtimes_a_host_has_is_learnt_from_its_answers(bench: Bench, usb: Path) -> None:
+    pack(bench, usb, bench.job())
+    at_the_host(bench, usb)
+    sticks.take(usb, bench.province, bench.ledger)
+    assert HostMemory("lab").runtimes(HOST) == (RUNTIME,)
