@@ -20,7 +20,7 @@ from tram.cli.rollout_view import new_console, plain_rollout, plain_wave, print_
 from tram.cli.rollout_words import STANDINGS, coloured, host_line, reason
 from tram.core.errors import BadInput
 from tram.core.units import parse_span
-from tram.ledger import Ledger, Outcome, open_ledger
+from tram.ledger import Job, Ledger, Outcome, open_ledger
 from tram.ledger.rolloutbook import OVER
 from tram.register import Province, load
 from tram.rollout.conductor import ConductedElsewhere, Conductor, Standing, approve, ask
@@ -289,6 +289,7 @@ def _go_on(
             width=width,
             link_class_of=lambda site: classes.get(site, ""),
             tell=view.tell,
+            follow=lambda: _followers(ledger, province, run),
             stay=stay,
         ).conduct()
     row = ledger.rollouts.get(run)
@@ -297,7 +298,17 @@ def _go_on(
     else:
         print_rollout(console, ledger, row, hosts=hosts)
     failed = any(host.outcome is Outcome.FAILED for host in ledger.show(run).hosts)
-    return not failed and standing in (Standing.DONE, Standing.RESTING)
+    return not failed and not view.failed and standing in (Standing.DONE, Standing.RESTING)
+
+
+def _followers(ledger: Ledger, province: Province, run: str) -> list[Job]:
+    """A run of their own for the hosts that are to have something else by now, because of what others returned."""
+    from tram.cli.carrying import begin  # noqa: PLC0415  as above
+    from tram.delivery.followup import follow_up  # noqa: PLC0415
+
+    names = follow_up(ledger, province, run)
+    hosts = [host for site in province.sites for host in site.hosts if host.inventory_name in names]
+    return begin(ledger, province, Path(ledger.show(run).run.playbook).resolve(), hosts) if hosts else []
 
 
 def _catch_up(ledger: Ledger, inventory: Path, console: Console) -> bool:

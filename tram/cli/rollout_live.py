@@ -27,7 +27,7 @@ from tram.cli.rollout_words import (
     wave_name,
 )
 from tram.core.units import format_share
-from tram.ledger import HostRow, Ledger, LedgerFailed, State, WaveRow, utc_now
+from tram.ledger import HostRow, Ledger, LedgerFailed, Outcome, State, WaveRow, utc_now
 from tram.rollout.conductor import News
 from tram.rollout.policy import Policy
 
@@ -48,6 +48,7 @@ class LiveView:
         self._policy = Policy.of(self._rollout.policy, run)
         self._wave_of = {place.host: place.wave for place in ledger.rollouts.places(run)}
         self._waiting = ""
+        self.failed = False  # whether a host was told of that failed
         self._page: Group = Group()
         self._live = Live(console=console, get_renderable=self._look, refresh_per_second=_PER_SECOND, transient=True)
 
@@ -71,12 +72,15 @@ class LiveView:
         if news.what == "begin":
             return _("{host}: delivery begins").format(host=escape(news.host))
         if news.what == "host" and news.ended:
+            self.failed |= news.ended.outcome is Outcome.FAILED
             return host_line(news.host, news.ended)
         if news.what == "wave":
             hosts = sum(wave == news.wave for wave in self._wave_of.values())
             return _("wave {number} begins, hosts: {count}").format(number=news.wave, count=hosts)
         if self._waiting:
             return self._waiting
+        if news.what == "follow":
+            return _("what came back changes something for {hosts}").format(hosts=escape(news.host))
         word = coloured(STANDINGS[news.what])
         why = "; ".join(reason(found) for found in news.reasons)
         return _("wave {number}: {word}").format(number=news.wave, word=word) + (f": {why}" if why else "")

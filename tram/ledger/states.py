@@ -47,11 +47,12 @@ FINAL = (State.DONE, State.FAILED, State.REVERTED, State.REFUSED)
 @dataclass(frozen=True, slots=True)
 class Ended:
     """How work on one host ended. `reason` is for people: empty for done; `next_try` only for *not reached*: not
-    before then (None: the caller's own rule)."""
+    before then (None: the caller's own rule); `returned`: something came back that the centre did not have."""
 
     outcome: Outcome
     reason: str = ""
     next_try: datetime | None = None
+    returned: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,8 +55,8 @@ class RolloutOver(TramError):
 
 @dataclass(frozen=True, slots=True)
 class News:
-    """What a conductor tells while it goes on. `what`: wave, begin, host, soak, passed, held, stopped, rest; with the
-    wave's number and, for it, the host, how it ended, the reasons, until when."""
+    """What a conductor tells while it goes on. `what`: wave, begin, host, soak, passed, held, stopped, rest, follow;
+    with the wave's number and, for it, the host, how it ended, the reasons, until when."""
 
     what: str
     wave: int
@@ -79,10 +79,12 @@ class Conductor:
         width: int,
         link_class_of: Callable[[str], str],
         tell: Callable[[News], None] = lambda _news: None,
+        follow: Callable[[], Sequence[Job]] = tuple,
         stay: bool = False,
     ) -> None:
-        """`width`: how many hosts go at once; `link_class_of`: the class of a site's line, by the site's code; `stay`:
-        wait for windows and for hosts not reached rather than rest."""
+        """`width`: how many hosts go at once; `link_class_of`: the class of a site's line, by the site's code;
+        `follow`: what is to be delivered besides, because of what hosts returned; `stay`: wait for windows and for
+        hosts not reached rather than rest."""
         self._ledger = ledger
         self._book = ledger.rollouts
         self._run = run
@@ -91,6 +93,7 @@ class Conductor:
         self._width = width
         self._link_class_of = link_class_of
         self._tell = tell
+        self._follow = follow
         self._stay = stay
         self._owner = new_owner()
         self._lost = threading.Event()
@@ -98,7 +101,10 @@ class Conductor:
         self._policy = Policy.of(self._rollout.policy, run)
         self._places = self._book.places(run)
         self._wave_of = {place.host: place.wave for place in self._places}
-        self._playbook = ledger.show(run).run.playbook
+        shown = ledger.show(run)
+        self._playbook = shown.run.playbook
+        # What came back while another conducted it may not have been followed up.
+        self._returned = any(row.outcome is Outcome.DONE for row in shown.hosts)
 
     def conduct(self) -> Standing:
         """Go on from where the ledger says it stands, to its end or until it may not go on.
@@ -204,12 +210,27 @@ class Conductor:
                 ready, _ = wait(under_way, timeout=_LOOK.total_seconds(), return_when=FIRST_COMPLETED)
                 for future in ready:
                     host, ended = under_way.pop(future), _result(future)
+                    self._returned |= ended.returned
                     look = 0.0 if ended.outcome is Outcome.FAILED else look
                     self._tell(News("host", self._wave_of[host], host=host, ended=ended))
             elif looked:
+                if not wish:
+                    self._follow_up(number)
                 return wish or (Standing.STOPPED if halted else Standing.RUNNING)
             else:
                 look = 0.0
+
+    def _follow_up(self, number: int) -> None:
+        """Deliver what hosts returned makes necessary elsewhere. Until this is over the wave is not, so nothing of it is
+        forgotten; hosts that are not reached now are owed it as any delivery."""
+        if not self._returned:
+            return
+        self._returned = False
+        jobs = self._follow()
+        if jobs:
+            self._tell(News("follow", number, host=", ".join(job.host for job in jobs)))
+        for job, ended in zip(jobs, self._executor.map(self._work, jobs), strict=True):
+            self._tell(News("host", number, host=job.host, ended=ended))
 
     def _soak(self, number: int) -> Standing:
         """Let the wave stand for its time, counted from when it settled, also across controllers."""

@@ -48,7 +48,8 @@ class Shipping:
         store = _store(job.run, job.inventory, job.ledger, _stamp(Path(job.inventory)))
         way = self.way_to(job, store.province) if self.way_to else Way(runtime=store.runtime)
         way = replace(way, content=store.content(job), policy=way.policy or store.policy(job))
-        return deliver_or_push(job, store.province, store.ledger, way).ended
+        found = deliver_or_push(job, store.province, store.ledger, way)
+        return replace(found.ended, returned=bool(found.files))
 
 
 @dataclass
