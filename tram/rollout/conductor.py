@@ -221,8 +221,8 @@ class Conductor:
                 look = 0.0
 
     def _follow_up(self, number: int) -> None:
-        """Deliver what hosts returned makes necessary elsewhere. Until this is over the wave is not, so nothing of it is
-        forgotten; hosts that are not reached now are owed it as any delivery."""
+        """Deliver what hosts returned makes necessary elsewhere. Until this is over the wave is not, so nothing of it
+        is forgotten; hosts that are not reached now are owed it as any delivery."""
         if not self._returned:
             return
         self._returned = False
