@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
-from tram.bundle.assembly import Assembly
 from tram.bundle.content import Content
-from tram.bundle.workshop import open_workshop
+from tram.bundle.remembered import Remembered
 from tram.register import Host, Province
 
 
@@ -25,8 +25,25 @@ def build_all(
 ) -> dict[str, Content]:
     """As `build`, for many hosts by inventory name: the playbook is read and Ansible asked once for all of them.
 
+    What was built of the very same files before is only remembered.
+
     Raises: as `build`, for the first host that has an error.
     """
+    known = Remembered(playbook, province.folder, secrets.resolve(), check=check)
+
+    def make(names: Sequence[str]) -> dict[str, Content]:
+        from tram.bundle.assembly import Assembly  # noqa: PLC0415 (what is remembered needs none of it)
+        from tram.bundle.workshop import open_workshop  # noqa: PLC0415
+
+        shop = open_workshop(playbook, province, secrets.resolve(), names)
+        return {name: Assembly(shop, name, check=check).content() for name in names}
+
     names = [host.inventory_name for host in hosts]
-    shop = open_workshop(playbook, province, secrets.resolve(), names)
-    return {name: Assembly(shop, name, check=check).content() for name in names}
+    found = {name: known.content(name, partial(_one, make, name)) for name in names}
+    made = make(lacking) if (lacking := [name for name in names if found[name] is None]) else {}
+    known.keep(made)
+    return {name: found[name] or made[name] for name in names}
+
+
+def _one(make: Callable[[Sequence[str]], dict[str, Content]], name: str) -> Content:
+    return make([name])[name]
