@@ -204,7 +204,7 @@ class Assembly:
                 self.problems.append(wish.place.problem(words))
             elif filled:
                 host, centre = (self.shop.project.folder / step for step in wish.steps)
-                found.append(First(wish.role, host if wish.steps[0] and not self._answered(wish) else None, centre))
+                found.append(First(wish.role, host if wish.steps[0] else None, centre, self._answered(wish)))
         return tuple(found)
 
     def _answered(self, first: Wish) -> bool:

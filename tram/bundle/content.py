@@ -21,12 +21,13 @@ class File:
 
 @dataclass(frozen=True, slots=True)
 class First:
-    """What must happen before a role can be delivered: playbook `host` delivered to it (None: the centre has what comes
-    of that already), then playbook `centre` at the centre."""
+    """What must happen before a role can be delivered: playbook `host` delivered to it (None: nothing), unless the
+    centre has what comes of that already (`answered`); then playbook `centre` run at the centre."""
 
     role: str
     host: Path | None
     centre: Path
+    answered: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,11 +14,13 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from tram.bundle import build
 from tram.cli.i18n import _, both
 from tram.cli.rollout_words import add_columns, size
 from tram.core.errors import BadInput
 from tram.core.units import parse_span
 from tram.delivery import stick as sticks
+from tram.delivery.first import due, prepare
 from tram.delivery.host import find_host
 from tram.delivery.memory import HostMemory, runtime
 from tram.delivery.parcel import Parcel
@@ -165,7 +167,11 @@ def _through(stick: Path, name: str, inventory: Path, verb: str, wait: timedelta
 def _put(stick: Path, job: Job, province: Province, ledger: Ledger) -> int:
     """A run, and before it the runtime when the host was not last known to have it; the bytes written."""
     built = runtime()
-    parcel = Parcel(job, province, ledger, confirm=None, valid=sticks.VALID, runtime_id=built.id)
+    host = find_host(province, job.host)[1]
+    content = build(Path(job.playbook), province, host, secrets=province.secrets_dir, check=job.check)
+    if due(content, job):
+        content = prepare(job, province, ledger, content)
+    parcel = Parcel(job, province, ledger, confirm=None, valid=sticks.VALID, content=content, runtime_id=built.id)
     count = sticks.put(stick, job, province, ledger, parcel)
     if built.id not in HostMemory(province.code).runtimes(job.host):
         count += sticks.put_runtime(stick, province, parcel.site, parcel.host, built)

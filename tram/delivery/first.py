@@ -12,7 +12,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from tram.bundle import Content, First, build
-from tram.core.errors import TramError
+from tram.core.errors import BadInput, TramError
 from tram.delivery.parcel import find_host
 from tram.ledger import Ended, Job, Ledger, Outcome, new_owner, new_run_id, utc_now
 from tram.push.playbook import run_playbook
@@ -34,15 +34,23 @@ class NotYet(TramError):
         self.ended = replace(ended, reason=self.message)
 
 
-def prepare(
-    job: Job, province: Province, ledger: Ledger, content: Content, carry: Callable[[Job, Content], Ended]
-) -> Content:
-    """Do what `content` says must come first, and build it again; `carry` delivers the host's part.
+def due(content: Content, job: Job) -> bool:
+    """Whether something must come before this delivery; nothing does before what is itself such a step."""
+    return not job.check and bool(content.first) and all(step.host != Path(job.playbook) for step in content.first)
 
-    Raises: NotYet; CentreFailed; BadInput when a bundle cannot be built.
+
+def prepare(
+    job: Job, province: Province, ledger: Ledger, content: Content, carry: Callable[[Job, Content], Ended] | None = None
+) -> Content:
+    """Do what `content` says must come first, and build it again; `carry` delivers the host's part (None: no line).
+
+    Raises: NotYet; CentreFailed; BadInput when a bundle cannot be built, or a part of the host's cannot be had.
     """
     for step in content.first:
-        if step.host:
+        if step.host and not step.answered:
+            if carry is None:
+                hint = f"tram courier pack {job.host} --playbook {step.host}; when its answer is here, this again"
+                raise BadInput(f"{job.host}: {step.host.name} comes first, for what it returns", hint=hint)
             ended = _ask(job, province, ledger, step.host, carry)
             if ended.outcome is not Outcome.DONE:
                 raise NotYet(ended, step.host)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tram.bundle import Content, build
 from tram.delivery.delivery import Delivery
-from tram.delivery.first import NotYet, prepare
+from tram.delivery.first import NotYet, due, prepare
 from tram.delivery.install import install, site_files
 from tram.delivery.line import Carrier, LineLost
 from tram.delivery.memory import HostMemory, TreeMemory, runtime
@@ -31,8 +31,7 @@ _CONFIRM_LATER = timedelta(hours=12)
 class Way:
     """How a delivery goes about it; what is None is worked out. `wait`: until the result, not only until the host has
     the order; `may_install`: put the runtime there when it is missing; `now_anyway`: the line's hours and cap do not
-    hold; `is_first`: this is itself what must come before another delivery; `runtime`: the id of a runtime the host
-    has."""
+    hold; `runtime`: the id of a runtime the host has."""
 
     carrier: Carrier | None = None
     content: Content | None = None
@@ -42,7 +41,6 @@ class Way:
     wait: bool = True
     may_install: bool = True
     now_anyway: bool = False
-    is_first: bool = False
     sleep: Callable[[float], None] = time.sleep
 
 
@@ -65,10 +63,10 @@ def deliver_host(
     site, host = find_host(province, job.host)
     policy = way.policy or policy_for(site.link, province)
     content = way.content or build(Path(job.playbook), province, host, secrets=province.secrets_dir, check=job.check)
-    if content.first and not job.check and not way.is_first:
+    if due(content, job):
 
         def carry(first: Job, asked: Content) -> Ended:
-            return deliver_host(first, province, ledger, replace(way, content=asked, is_first=True), tell).ended
+            return deliver_host(first, province, ledger, replace(way, content=asked), tell).ended
 
         try:
             content = prepare(job, province, ledger, content, carry)

@@ -16,7 +16,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-from tram.bundle import centre_key
+from tram.bundle import build, centre_key
 from tram.bundle.envelope import pinned_key, seal
 from tram.bundle.runtime import Runtime
 from tram.bundle.signing import sign_bytes
@@ -29,7 +29,7 @@ from tram.delivery import returned
 from tram.delivery.contact import DATA_FRAME_BYTES, order_message
 from tram.delivery.install import answer, installer, request, site_files
 from tram.delivery.memory import HostMemory
-from tram.delivery.parcel import Parcel
+from tram.delivery.parcel import Parcel, find_host
 from tram.delivery.ssh import SshCarrier
 from tram.ledger import Job, Ledger, Outcome, UnknownRun
 from tram.register import Host, Province, Site
@@ -39,8 +39,6 @@ VALID = timedelta(days=60)
 _MAX_ANSWER_BYTES = 64 * 2**20
 _ACKNOWLEDGED_RUNS = 50
 _RUNTIME = "0-runtime-"
-# What a host may be asked for without knowing its roles any more: all that any role may hand back.
-_RETURNS = returned.ALLOWED
 
 
 @dataclass(slots=True)
@@ -197,9 +195,27 @@ def _heard(frame: dict[str, Any], stream: io.BytesIO, news: News, province: Prov
                 raise BrokenWire("a file without its data")
             for piece in read_data(stream, data):
                 content += piece
-        wanted = type(size) is int and returned.acceptable(path, size, _RETURNS)
+        wanted = type(size) is int and returned.acceptable(path, size, _returns(run, news.host, province, ledger))
         if wanted and len(content) == size and returned.put(province.secrets_dir, path, bytes(content)):
             news.files.append(path)
+
+
+def _returns(run: object, host: str, province: Province, ledger: Ledger) -> tuple[str, ...]:
+    """What this host's roles hand back in that run, by what they say at the centre today: nothing in another's name.
+
+    Raises: BadInput when that cannot be said any more.
+    """
+    if not isinstance(run, str) or not is_run(run):
+        return ()
+    try:
+        shown = ledger.show(run)
+    except UnknownRun:
+        return ()
+    if not any(row.host == host for row in shown.hosts):
+        return ()
+    return build(
+        Path(shown.run.playbook), province, find_host(province, host)[1], secrets=province.secrets_dir, check=True
+    ).returns
 
 
 def _learn(frame: dict[str, Any], province: Province, ledger: Ledger) -> None:
