@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,6 @@ import paramiko
 from tram.core.errors import BadInput
 from tram.register.model import Host, Province
 
-LABS = Path("/var/lib/tram/lab")
 DEFAULT_KEYS = ("~/.ssh/id_ed25519", "~/.ssh/id_ecdsa", "~/.ssh/id_rsa")
 
 
@@ -62,20 +60,15 @@ def _target(province: Province, host: Host, config: paramiko.SSHConfig) -> Targe
         name=host.inventory_name,
         address=str(host.address),
         operator=province.operator,
-        pins=_state(province) / "known_hosts",
+        pins=province.state_dir / "known_hosts",
         port=int(found.get("port", 22)),
         proxy=found.get("proxycommand", ""),
         identity_files=tuple(Path(name).expanduser() for name in found.get("identityfile", DEFAULT_KEYS)),
     )
 
 
-def _state(province: Province) -> Path:
-    """Where pins live: beside a real province's register, in a lab's own state because its hosts come and go."""
-    return LABS / os.environ.get("TRAM_LAB", "lab") if province.lab else province.folder
-
-
 def _ssh_config(province: Province) -> paramiko.SSHConfig:
-    path = _state(province) / "ssh_config" if province.lab else Path.home() / ".ssh" / "config"
+    path = province.state_dir / "ssh_config" if province.lab else Path.home() / ".ssh" / "config"
     if path.exists():
         return paramiko.SSHConfig.from_path(str(path))
     if province.lab:

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tram.core.errors import BadInput
+from tram.register.model import LABS
 
 DEFAULT_NAME = "lab"
 IMAGES = Path("/var/cache/tram/images")
-_STATE = Path("/var/lib/tram/lab")
 _RUN = Path("/run/tram/lab")
 
 
@@ -28,7 +28,7 @@ class LabPaths:
     @property
     def state(self) -> Path:
         """Disks, keys and settings: survives a power cut, removed by `down`."""
-        return _STATE / self.name
+        return LABS / self.name
 
     @property
     def run(self) -> Path:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,13 +22,15 @@ class Connection:
 
 
 def connection(province: Province) -> Connection:
-    """The files of ssh for this province; $TRAM_LAB chooses among labs that run side by side."""
-    lab = os.environ.get("TRAM_LAB", "lab")
-    state = Path("/var/lib/tram/lab") / lab
+    """The files of ssh for this province."""
+    # A socket's path is 108 bytes at most (unix(7)): a short directory.
+    lab = Path("/run/tram/lab") / province.state_dir.name / "cp"
+    sockets = lab if province.lab else Path.home() / ".ansible/cp" / province.code
     return Connection(
-        config_file=state / "ssh_config" if province.lab else None,
-        known_hosts=state / "known_hosts" if province.lab else province.folder.resolve() / "known_hosts",
+        config_file=province.state_dir / "ssh_config" if province.lab else None,
+        known_hosts=province.state_dir / "known_hosts",
         key_file=province.secrets_dir / "ssh" / "id_ed25519",
-        # A socket's path is 108 bytes at most (unix(7)): a short directory.
-        control_dir=Path("/run/tram/lab") / lab / "cp" if province.lab else Path.home() / ".ansible/cp" / province.code,
+        control_dir=sockets,
+        if province.lab
+        else Path.home() / ".ansible/cp" / province.code,
     )

@@ -9,6 +9,9 @@ from datetime import timedelta
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 
+LABS = Path("/var/lib/tram/lab")
+"""Under it each lab keeps its disks, keys and settings."""
+
 
 @dataclass(frozen=True, slots=True)
 class Tier:
@@ -113,7 +116,18 @@ class Province:
         return self.hub.hosts[0]
 
     @property
+    def state_dir(self) -> Path:
+        """Where it is written down which host is which: beside a real province's register; a lab's hosts come and go,
+        so theirs is among the lab's own things ($TRAM_LAB chooses among labs that run side by side)."""
+        return LABS / os.environ.get("TRAM_LAB", "lab") if self.lab else self.folder.resolve()
+
+    @property
     def secrets_dir(self) -> Path:
-        """Where keys and passwords live, outside every repository: $TRAM_SECRETS, or ~/.config/tram/<province>."""
+        """Where keys and passwords live, outside every repository: $TRAM_SECRETS, or ~/.config/tram/<province>; a lab's
+        among the lab's own things, for they go when its hosts go."""
         chosen = os.environ.get("TRAM_SECRETS")
-        return Path(chosen).expanduser() if chosen else Path.home() / ".config" / "tram" / self.code
+        if chosen:
+            return Path(chosen).expanduser()
+        if self.lab:
+            return self.state_dir / "secrets"
+        return Path.home() / ".config" / "tram" / self.code
