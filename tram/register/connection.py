@@ -31,6 +31,4 @@ def connection(province: Province) -> Connection:
         known_hosts=province.state_dir / "known_hosts",
         key_file=province.secrets_dir / "ssh" / "id_ed25519",
         control_dir=sockets,
-        if province.lab
-        else Path.home() / ".ansible/cp" / province.code,
     )

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tram.act import target as module
 from tram.act.target import targets
 from tram.register import load
+from tram.register import model as module
 
 ROOT = Path(__file__).parents[3]
 
