@@ -13,8 +13,7 @@ MAX_REFUSALS_KEPT = 500
 MAX_FAILURES = 3  # of this program on one run, before the run is given up
 
 TREE_JSON_BYTES = 4 * 2**20
-MAX_OBJECT_BYTES = 16 * 2**20
-OBJECT_HEAD_BYTES = 40  # 32 of digest, 8 of size
+PACK_HEAD_BYTES = 4  # the length of its sketch
 XZ_MEMORY_BYTES = 128 * 2**20
 DISK_MARGIN_BYTES = 32 * 2**20  # what a host needs to live on: logs, apt's lists, our own journal
 EVENTS_FRAME_BYTES = 192 * 2**10

@@ -1,6 +1,7 @@
-"""A pack into the store: read with a bound, and nothing kept that is not asked for and whole.
+"""A pack into the store: read with a bound, and nothing kept before all of it is proven to be what was ordered.
 
-xz of, for each object: 32 bytes digest, 8 bytes big-endian size, content. The tree comes first when it is not here yet.
+xz of a sketch of the tree (`tram.core.sketch`) and the contents that are not here. It is read twice: the first time
+only to see that contents and sketch together make the tree that the signed order names.
 """
 
 from __future__ import annotations
@@ -10,10 +11,11 @@ import lzma
 from collections.abc import Iterator
 from pathlib import Path
 
+from tram.core import sketch
 from tram.core.canonical import BadDocument
 from tram.core.order import Order
 from tram.core.tree import Tree
-from tram.site.limits import MAX_OBJECT_BYTES, OBJECT_HEAD_BYTES, TREE_JSON_BYTES, XZ_MEMORY_BYTES
+from tram.site.limits import PACK_HEAD_BYTES, TREE_JSON_BYTES, XZ_MEMORY_BYTES
 from tram.site.refusal import Refusal
 from tram.site.store import Store
 
@@ -23,68 +25,69 @@ _PIECE_BYTES = 1 << 18
 def unpack(path: Path, order: Order, store: Store) -> Tree:
     """Take every object of the pack at `path`; afterwards the order's tree is complete in the store.
 
-    Raises: Refusal (damaged, path, too-large), before the first object is kept when the tree is the cause.
+    Raises: Refusal (damaged, path, too-large, format); nothing is kept then, but for `damaged` when what the pack took
+    for granted is not here.
     """
-    tree = store.tree(order.tree)
-    wanted = _wanted(tree) if tree else {}
-    for digest, content in _objects(path, order.bytes):
-        if tree is None:
-            tree = _first_is_the_tree(digest, content, order)
-            wanted = _wanted(tree)
-        elif wanted.get(digest) == len(content):
-            store.put(digest, content)
-        else:
-            raise Refusal("damaged", f"the pack holds {digest}, which the tree does not name")
-    if tree is None:
-        raise Refusal("damaged", "the pack is empty")
+    try:
+        tree = _prove(path, order)
+    except BadDocument as error:
+        reason = error.reason if error.reason in ("path", "too-large", "format") else "damaged"
+        raise Refusal(reason, error.message) from error
+    for digest, content in _read(path, order)[1]:
+        store.put(digest, content)
     store.settle(tree)
     return tree
 
 
-def _wanted(tree: Tree) -> dict[str, int]:
-    return {entry.digest: entry.size for entry in tree.files.values()}
-
-
-def _first_is_the_tree(digest: str, content: bytes, order: Order) -> Tree:
-    if digest != order.tree:
-        raise Refusal("damaged", "the pack does not begin with the order's tree")
-    try:
-        tree = Tree.parse(content)
-    except BadDocument as error:
-        reason = error.reason if error.reason in ("path", "too-large", "format") else "damaged"
-        raise Refusal(reason, error.message) from error
+def _prove(path: Path, order: Order) -> Tree:
+    """The order's tree, after a look at everything in the pack."""
+    slots, contents = _read(path, order)
+    tree = sketch.complete(slots, [digest for digest, _ in contents])
+    if tree.digest != order.tree:
+        raise Refusal("damaged", "what is in the pack is not the order's tree")
     if tree.bytes != order.bytes:
         raise Refusal("damaged", f"the tree holds {tree.bytes} bytes, the order says {order.bytes}")
     return tree
 
 
-def _objects(path: Path, tree_bytes: int) -> Iterator[tuple[str, bytes]]:
-    """Each object of a pack, its digest checked."""
-    buffer = bytearray()
-    seen = 0
-    pieces = _decompressed(path)
-    limit = tree_bytes + TREE_JSON_BYTES
-    need = OBJECT_HEAD_BYTES
-    head: tuple[str, int] | None = None
-    for piece in pieces:
-        buffer += piece
-        while len(buffer) >= need:
-            taken, buffer = bytes(buffer[:need]), buffer[need:]
-            if head is None:
-                head = (taken[:32].hex(), int.from_bytes(taken[32:], "big"))
-                seen += head[1]
-                if head[1] > MAX_OBJECT_BYTES:
-                    raise Refusal("too-large", f"an object of {head[1]} bytes; the limit is {MAX_OBJECT_BYTES}")
-                if seen > limit:
-                    raise Refusal("too-large", f"the pack holds more than the {limit} bytes its order allows")
-                need = head[1]
-            else:
-                if hashlib.sha256(taken).hexdigest() != head[0]:
-                    raise Refusal("damaged", f"object {head[0]} of the pack is not what its digest says")
-                yield head[0], taken
-                head, need = None, OBJECT_HEAD_BYTES
-    if head is not None or buffer:
-        raise Refusal("damaged", "the pack ends in the middle of an object")
+def _read(path: Path, order: Order) -> tuple[list[sketch.Slot], Iterator[tuple[str, bytes]]]:
+    """A pack's sketch, and each of its contents with its digest."""
+    stream = _Stream(path)
+    length = int.from_bytes(stream.take(PACK_HEAD_BYTES))
+    if length > TREE_JSON_BYTES:
+        raise Refusal("too-large", f"a sketch of {length} bytes; the limit is {TREE_JSON_BYTES}")
+    slots = sketch.parse(stream.take(length))
+    sizes = [slot.size for slot in slots if slot.digest is None]
+    if sum(sizes) > order.bytes:
+        raise Refusal("too-large", f"the pack holds {sum(sizes)} bytes of files, its order allows {order.bytes}")
+    return slots, stream.contents(sizes)
+
+
+class _Stream:
+    """What a pack holds, unpacked as it is taken."""
+
+    def __init__(self, path: Path) -> None:
+        self._pieces = _decompressed(path)
+        self._buffer = bytearray()
+
+    def take(self, size: int) -> bytes:
+        """The next `size` bytes."""
+        while len(self._buffer) < size:
+            piece = next(self._pieces, None)
+            if piece is None:
+                raise Refusal("damaged", "the pack ends before all that it announces")
+            self._buffer += piece
+        taken = bytes(self._buffer[:size])
+        del self._buffer[:size]
+        return taken
+
+    def contents(self, sizes: list[int]) -> Iterator[tuple[str, bytes]]:
+        """Contents of these sizes with their digests, and then the end."""
+        for size in sizes:
+            content = self.take(size)
+            yield hashlib.sha256(content).hexdigest(), content
+        if self._buffer or next(self._pieces, None) is not None:
+            raise Refusal("damaged", "the pack holds more than the tree names")
 
 
 def _decompressed(path: Path) -> Iterator[bytes]:

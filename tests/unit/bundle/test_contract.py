@@ -64,14 +64,13 @@ def page() -> None:
 
 
 def records(plain: bytes) -> list[str]:
-    """A line for each record: digest, size in hexadecimal, content as text."""
-    found = []
-    while plain:
-        size = int.from_bytes(plain[32:40])
-        found.append(
-            f"{plain[:32].hex()} {plain[32:40].hex()} {json.dumps(plain[40 : 40 + size].decode(), ensure_ascii=False)}"
-        )
-        plain = plain[40 + size :]
+    """The length in hexadecimal and the sketch, then a line of text for each content."""
+    end = 4 + int.from_bytes(plain[:4])
+    found = [f"{plain[:4].hex()} {plain[4:end].decode()}"]
+    for _, slot in sorted(json.loads(plain[4:end])["files"].items()):
+        if "digest" not in slot:
+            found.append(json.dumps(plain[end : end + slot["size"]].decode(), ensure_ascii=False))
+            end += slot["size"]
     return found
 
 

@@ -18,7 +18,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from tram.core.canonical import digest
+from tram.core.canonical import digest, dumps
 from tram.core.frames import encode, read_frame
 from tram.core.order import Order
 from tram.core.tree import FileEntry, Tree
@@ -55,23 +55,25 @@ def tree_of(files: Mapping[str, bytes]) -> Tree:
     return Tree({name: FileEntry(digest(content), len(content), 0o644) for name, content in files.items()})
 
 
-def record(content: bytes) -> bytes:
-    return bytes.fromhex(digest(content)) + len(content).to_bytes(8, "big") + content
-
-
 def pack_of(files: Mapping[str, bytes], *, tree: bytes | None = None) -> bytes:
-    """A pack that takes nothing for granted."""
-    first = tree if tree is not None else tree_of(files).canonical()
-    return lzma.compress(record(first) + b"".join(record(content) for content in dict.fromkeys(files.values())))
+    """A pack that takes nothing for granted; `tree`: with the sketch of that tree, whatever the files are."""
+    found = json.loads(tree if tree is not None else tree_of(files).canonical())
+    return raw_pack({path: {"mode": e["mode"], "size": e["size"]} for path, e in found["files"].items()}, files)
+
+
+def raw_pack(slots: Mapping[str, Any], files: Mapping[str, bytes]) -> bytes:
+    """A pack of these slots and contents, whether they fit or not."""
+    sketch = dumps({"format": 2, "files": slots})
+    contents = b"".join(content for _, content in sorted(files.items()))
+    return lzma.compress(len(sketch).to_bytes(4, "big") + sketch + contents)
 
 
 @dataclass
-class Site:
-    """A host in a directory, and what one can do with it from outside."""
+class Machine:
+    """A host in a directory: its runner's state, a small /etc to guard, one runtime. Its executor is
+    tests/unit/site/scripted_executor.py."""
 
     base: Path
-    key: Key
-    serial: int = 0
 
     @property
     def root(self) -> Path:
@@ -81,10 +83,41 @@ class Site:
     def system(self) -> Path:
         return self.base / "system"
 
+    def lay_out(self, allowed_signers: str, **config: Any) -> None:
+        """Make it, as huong-khe-srv1 of the lab."""
+        for directory in (self.root, self.system / "etc/ssh", self.base / f"runtimes/{RUNTIME}"):
+            directory.mkdir(parents=True)
+        (self.root / "allowed_signers").write_text(allowed_signers)
+        (self.system / "etc/ssh/sshd_config").write_text("Port 22\n")
+        (self.system / "etc/hostname").write_text("srv1\n")
+        self.configure(
+            province="lab",
+            site="huong-khe",
+            host="huong-khe-srv1",
+            system=str(self.system),
+            runtimes=str(self.base / "runtimes"),
+            executor=[sys.executable, str(HERE / "scripted_executor.py")],
+            **config,
+        )
+
     def configure(self, **changes: Any) -> None:
         path = self.root / "config.json"
         found = json.loads(path.read_text()) if path.exists() else {}
         path.write_text(json.dumps({**found, **changes}))
+
+    def wait(self, what: Callable[[], bool], within: float = 60) -> None:
+        until = time.monotonic() + within
+        while not what():
+            assert time.monotonic() < until, f"not within {within} s"
+            time.sleep(0.02)
+
+
+@dataclass
+class Site(Machine):
+    """A host to which the centre's words are said as bytes, and what one can look at from outside."""
+
+    key: Key
+    serial: int = 0
 
     def order(self, files: Mapping[str, bytes], **changes: Any) -> Order:
         self.serial += 1
@@ -214,12 +247,6 @@ class Site:
     def refusals(self) -> list[dict[str, Any]]:
         path = self.root / "refused.jsonl"
         return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
-
-    def wait(self, what: Callable[[], bool], within: float = 60) -> None:
-        until = time.monotonic() + within
-        while not what():
-            assert time.monotonic() < until, f"not within {within} s"
-            time.sleep(0.02)
 
 
 def script(*steps: Mapping[str, Any]) -> bytes:

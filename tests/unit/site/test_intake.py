@@ -17,7 +17,7 @@ import pytest
 from tram.core.canonical import digest, dumps
 from tram.core.frames import encode
 
-from .host import NOW, Site, make_key, pack_of, record, script, tree_of
+from .host import NOW, Site, make_key, pack_of, raw_pack, script, tree_of
 
 FILES = {"playbook.yml": script(), "roles/x/files/a": b"a" * 5000}
 
@@ -161,17 +161,30 @@ def damaged_in_the_middle(pack: bytes) -> bytes:
     return pack[:-30] + bytes([pack[-30] ^ 1]) + pack[-29:]
 
 
-def with_a_stranger(_: bytes) -> bytes:
-    return lzma.compress(record(tree_of(FILES).canonical()) + record(b"nobody named me"))
+def slots_of(files: dict[str, bytes]) -> dict[str, dict[str, int]]:
+    return {path: {"mode": 0o644, "size": len(content)} for path, content in files.items()}
+
+
+def with_more_than_announced(_: bytes) -> bytes:
+    return raw_pack(slots_of(FILES), {**FILES, "zzz": b"nobody named me"})
 
 
 def with_another_content(_: bytes) -> bytes:
-    lying = bytes.fromhex(digest(FILES["playbook.yml"])) + (3).to_bytes(8, "big") + b"lie"
-    return lzma.compress(record(tree_of(FILES).canonical()) + lying)
+    return pack_of({**FILES, "playbook.yml": FILES["playbook.yml"][::-1]})
+
+
+def with_another_file(_: bytes) -> bytes:
+    return pack_of({"another.yml" if path == "playbook.yml" else path: data for path, data in FILES.items()})
 
 
 def without_an_object(_: bytes) -> bytes:
-    return lzma.compress(record(tree_of(FILES).canonical()) + record(FILES["playbook.yml"]))
+    path = "roles/x/files/a"
+    slots = slots_of(FILES) | {path: {"mode": 0o644, "size": len(FILES[path]), "digest": digest(FILES[path])}}
+    return raw_pack(slots, {name: data for name, data in FILES.items() if name != path})
+
+
+def with_less_than_announced(_: bytes) -> bytes:
+    return raw_pack(slots_of(FILES), {"playbook.yml": FILES["playbook.yml"]})
 
 
 def cut_short(pack: bytes) -> bytes:
@@ -186,8 +199,10 @@ def no_xz(_: bytes) -> bytes:
     ("spoil", "message"),
     [
         (damaged_in_the_middle, "the pack is not xz as it must be"),
-        (with_a_stranger, "the pack holds"),
-        (with_another_content, "object"),
+        (with_more_than_announced, "the pack holds more than the tree names"),
+        (with_another_content, "what is in the pack is not the order's tree"),
+        (with_another_file, "what is in the pack is not the order's tree"),
+        (with_less_than_announced, "the pack ends before all that it announces"),
         (without_an_object, "1 files of the tree did not come, the first is roles/x/files/a"),
         (cut_short, "the pack is cut short"),
         (no_xz, "the pack is not xz as it must be"),
@@ -219,13 +234,23 @@ def test_a_path_out_of_the_tree_is_refused_before_anything_is_kept(site: Site) -
 
 
 def test_a_pack_larger_than_its_order_allows_is_refused(site: Site) -> None:
-    bomb = lzma.compress(record(tree_of(FILES).canonical()) + record(bytes(5 * 2**20)))
     order = site.order(FILES)
-    answer = refused(site, site.frame(order, bomb))
+    answer = refused(site, site.frame(order, pack_of({**FILES, "bomb": bytes(5 * 2**20)})))
     assert answer["reason"] == "too-large"
-    assert answer["message"] == "the pack holds more than the 4199306 bytes its order allows"
+    assert (
+        answer["message"] == f"the pack holds {5 * 2**20 + order.bytes} bytes of files, its order allows {order.bytes}"
+    )
+    answer = refused(site, site.frame(order, lzma.compress((2**31).to_bytes(4, "big") + bytes(9 * 2**20))))
+    assert (answer["reason"], answer["message"]) == ("too-large", "a sketch of 2147483648 bytes; the limit is 4194304")
     answer = refused(site, site.frame(order, None, pack=digest(b""), pack_bytes=2**30))
     assert answer["reason"] == "too-large"
+    assert list((site.root / "objects").iterdir()) == []
+
+
+def test_a_pack_of_another_format_is_refused_by_its_number(site: Site) -> None:
+    old = tree_of(FILES).canonical()
+    answer = refused(site, site.frame(site.order(FILES), lzma.compress(len(old).to_bytes(4, "big") + old)))
+    assert (answer["reason"], answer["message"]) == ("format", "pack: format 1 is not known here, only format 2")
 
 
 @pytest.fixture
