@@ -52,7 +52,7 @@ def engines(ground: Ground) -> list[Engine]:
         _ansible("ansible-core tuned", tuned),
         _ansible("mitogen_linear push", core | linear),
         Engine("pyinfra push", _pyinfra, lambda place: {"HOME": str(_folder(place))}, _pyinfra_told),
-        Engine("tram", _tram, _tram_env, _tram_told, disk="ready"),
+        Engine("tram", tram_argv, _tram_env, _tram_told, disk="ready"),
     ]
 
 
@@ -111,9 +111,10 @@ def _pyinfra_told(code: int, said: str) -> Told:
     return Told(outcome, changed + same, changed)
 
 
-def _tram(place: Place) -> list[str]:
-    words = ["deliver", str(PLAYBOOK), "--inventory", str(place.inventory), "--limit", place.host, "--json"]
-    return [str(BIN / "tram"), *words]
+def tram_argv(*places: Place) -> list[str]:
+    """One delivery to all of these hosts."""
+    words = ["deliver", str(PLAYBOOK), "--inventory", str(places[0].inventory), "--json"]
+    return [str(BIN / "tram"), *words, *(word for place in places for word in ("--limit", place.host))]
 
 
 def _tram_env(place: Place) -> Mapping[str, str]:

@@ -25,7 +25,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from engines import PLAYBOOK, ROLE, Engine, engines, install_argv
+from engines import PLAYBOOK, ROLE, Engine, engines, install_argv, tram_argv
 from ground import HERE, LAB, LINES, Ground, Place, Spent
 from table import write
 
@@ -115,6 +115,7 @@ def _measure(ground: Ground, options: argparse.Namespace) -> dict[str, Any]:
         lane.start()
     for lane in lanes:
         lane.join()
+    _together(ground, chosen, measuring)
     if measuring.problems:
         raise SystemExit("not as it should be:\n" + "\n".join(measuring.problems))
     return {
@@ -169,6 +170,25 @@ def _lane(place: Place, jobs: queue.SimpleQueue[tuple[Engine, str, str]], measur
             measuring.problems.append(f"{engine.name}, {line}, {kind}: {error!r}")
         finally:
             place.line("")
+
+
+def _together(ground: Ground, chosen: list[Engine], measuring: Measuring) -> None:
+    """tram to all hosts in one delivery: what it costs the centre for each, when starting and reading is shared."""
+    tram = next((engine for engine in chosen if engine.disk == "ready"), None)
+    if tram is None:
+        return
+    for place in ground.places:
+        place.fresh(tram.disk)
+        place.line("adsl")
+    first, hosts = ground.places[0], len(ground.places)
+    for name in ("first", "no change"):
+        spent = first.measure(tram_argv(*ground.places), tram.env(first))
+        told = tram.told(spent.code, spent.said)
+        if told.outcome != "done":
+            measuring.problems.append(f"{tram.name}, {hosts} hosts, {name}: {told.outcome}: {spent.said[-1500:]}")
+        each = round(spent.controller_cpu / hosts, 2)
+        run_name = f"{name}, {hosts} hosts in one delivery"
+        measuring.add(engine=tram.name, line="adsl", run=run_name, wall=spent.wall, controller_cpu=each)
 
 
 def _over_an_open_connection(place: Place, engine: Engine, line: str, measuring: Measuring) -> None:

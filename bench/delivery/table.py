@@ -58,21 +58,30 @@ def targets(found: Mapping[str, Any]) -> list[Target]:
         return statistics.median(values)
 
     both, packets = ("bytes_down", "bytes_up"), ("packets_down", "packets_up")
-    found_targets = []
-    for run, times in (("first", 500.0), ("no change", 5000.0)):
-        for line in (_BAD, _ADSL):
-            pair = [of(engine, line, run, *both) for engine in (_TUNED, _OURS)]
-            found_targets.append(Target(f"bytes, {run} run", line, *pair, times, "B"))
-    for run in ("first", "no change"):
-        for line in (_BAD, _ADSL):
-            pair = [of(engine, line, run, *packets) for engine in (_TUNED, _OURS)]
-            found_targets.append(Target(f"packets, {run} run", line, *pair, 50, ""))
-    for name, what in (("wall", "wall time"), ("controller_cpu", "controller CPU")):
-        for run in ("first", "no change"):
-            pair = [of(engine, _BAD, run, name) for engine in (_TUNED, _OURS)]
-            found_targets.append(Target(f"{what}, {run} run", _BAD, *pair, 10 if name == "wall" else 50, "s"))
+    again, still_open = "no change", "no change, connection open"
+    plan: list[tuple[str, str, str, tuple[str, ...], float]] = []
     for line in (_BAD, _ADSL):
-        pair = [of(engine, line, "no change", "target_cpu") for engine in (_LOCAL, _OURS)]
+        plan += [("first", "first", line, both, 500), (again, again, line, both, 5000)]
+        plan += [(still_open, again, line, both, 5000)]
+        plan += [("first", "first", line, packets, 50), (again, again, line, packets, 50)]
+    for run in ("first", again):
+        plan += [(run, run, _BAD, ("wall",), 10), (run, run, _BAD, ("controller_cpu",), 50)]
+        plan += [(f"{run}, 3 hosts in one delivery", run, _ADSL, ("controller_cpu",), 50)]
+    words = {both: ("bytes", "B"), packets: ("packets", ""), ("wall",): ("wall time", "s")}
+    words[("controller_cpu",)] = ("controller CPU a host", "s")
+    found_targets = [
+        Target(
+            f"{words[names][0]}, {run} run",
+            line,
+            of(_TUNED, line, peer, *names),
+            of(_OURS, line, run, *names),
+            times,
+            words[names][1],
+        )
+        for run, peer, line, names, times in plan
+    ]
+    for line in (_BAD, _ADSL):
+        pair = [of(engine, line, again, "target_cpu") for engine in (_LOCAL, _OURS)]
         found_targets.append(Target("target CPU, no change, against `-c local`", line, *pair, 5, "s"))
     return found_targets
 
