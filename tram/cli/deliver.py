@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import textwrap
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
@@ -171,6 +172,10 @@ def _plain(ledger: Ledger, result: Delivered) -> dict[str, Any]:
     }
 
 
+# What of a reason has room in a table; the whole of it is in the ledger.
+_REASON_LETTERS = 160
+
+
 def _show(ledger: Ledger, results: Sequence[Delivered]) -> None:
     console = Console(highlight=False)
     table = Table(title=results[0].run if results else None)
@@ -181,10 +186,18 @@ def _show(ledger: Ledger, results: Sequence[Delivered]) -> None:
         word = coloured(STATES[state], lines=True)
         if result.unheard:
             word = f"[cyan]{both('running, not heard yet').replace(' · ', chr(10))}[/]"
-        reason = result.ended.reason
+        reason = textwrap.shorten(result.ended.reason, _REASON_LETTERS, placeholder=" …")
         if result.files:
             reason = f"{reason} {_('{count} files came back').format(count=len(result.files))}".strip()
         took = f"{result.seconds:.1f} s" if result.seconds else "–"
         carried = f"{size(result.sent)} / {size(result.received)}"
         table.add_row(result.host, word, carried, took, escape(reason))
     console.print(table)
+    for result in results:
+        if result.ended.outcome is Outcome.FAILED:
+            next_step = _("what happened: tram runs show {run} --host {host}").format(run=result.run, host=result.host)
+            console.print(f"[red]{result.host}[/]: {next_step}", soft_wrap=True)
+    left = [result.host for result in results if result.ended.outcome is Outcome.NOT_REACHED and not result.unheard]
+    if left:
+        words = _("not reached yet: {hosts}; go on with: tram deliver --resume {run}")
+        console.print(words.format(hosts=", ".join(left), run=results[0].run), soft_wrap=True)
