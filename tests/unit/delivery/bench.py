@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -22,9 +20,8 @@ from tram.delivery.policy import Policy
 from tram.ledger import Job, Ledger, new_run_id
 from tram.register import Province, load
 
-REPO = Path(__file__).parents[3]
-EXECUTOR = REPO / "tests/unit/site/scripted_executor.py"
-RUNTIME = "0123456789abcdef"
+from ..site.host import REPO, RUNTIME, Machine, script
+
 HOST, SITE = "huong-khe-srv1", "huong-khe"
 
 # Impatient, so that tests are quick; what is bounded is the same.
@@ -39,16 +36,10 @@ IMPATIENT = Policy(
 )
 
 
-def script(*steps: Mapping[str, Any]) -> bytes:
-    """A playbook of the scripted executor."""
-    return json.dumps(steps).encode()
-
-
 @dataclass
-class Bench:
+class Bench(Machine):
     """A centre and one host; `opened` are the connections there were, in order."""
 
-    base: Path
     province: Province
     ledger: Ledger
     memory: TreeMemory
@@ -58,38 +49,13 @@ class Bench:
     def make(cls, base: Path) -> Bench:
         province = load(REPO / "inventories/lab")
         bench = cls(base, province, Ledger(f"sqlite:///{base / 'ledger.db'}"), TreeMemory(base / "trees"))
-        for directory in (bench.root, base / f"runtimes/{RUNTIME}", bench.system / "etc/ssh"):
-            directory.mkdir(parents=True)
-        (bench.root / "allowed_signers").write_text(allowed_signers(province))
-        (bench.system / "etc/ssh/sshd_config").write_text("Port 22\n")
-        bench.configure(
-            province=province.code,
-            site=SITE,
-            host=HOST,
-            system=str(bench.system),
-            runtimes=str(base / "runtimes"),
-            executor=[sys.executable, str(EXECUTOR)],
-            start="spawn",
-        )
+        bench.lay_out(allowed_signers(province), start="spawn")
         return bench
-
-    @property
-    def root(self) -> Path:
-        return self.base / "state"
-
-    @property
-    def system(self) -> Path:
-        return self.base / "system"
 
     @property
     def witness(self) -> Path:
         """Where a run leaves one letter each time it is carried out."""
         return self.base / "witness"
-
-    def configure(self, **changes: Any) -> None:
-        path = self.root / "config.json"
-        found = json.loads(path.read_text()) if path.exists() else {}
-        path.write_text(json.dumps({**found, **changes}))
 
     def content(
         self,
@@ -132,12 +98,6 @@ class Bench:
     def numbers(self, job: Job) -> list[int]:
         """The numbers of the events that the ledger has."""
         return [event.seq for event in self.ledger.events(job.run, HOST)]
-
-    def wait(self, what: Callable[[], bool], within: float = 20) -> None:
-        until = time.monotonic() + within
-        while not what():
-            assert time.monotonic() < until, f"not within {within} s"
-            time.sleep(0.02)
 
     def idle(self) -> None:
         """Wait until nothing of the host's runs any more."""
