@@ -12,7 +12,7 @@ import os
 import platform
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from configparser import ConfigParser, Error
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
@@ -35,8 +35,8 @@ _IN_FILES = frozenset(
     ("template", "password", "vars", "varnames", "dict", "items", "list", "nested", "sequence", "subelements")
 )
 _LOOKUP = re.compile(rb"\b(?:lookup|query|q)\s*\(\s*(?:['\"](?:ansible\.(?:builtin|legacy)\.)?([a-z_.]+)['\"])?")
+_OTHERWISE = re.compile(rb"\$ANSIBLE_VAULT|\bnow\s*\(|\bstrftime\b|\brandom")  # a password elsewhere; time; chance
 _TEXTS = (".yml", ".yaml", ".j2", ".json", "")
-_VAULT = b"$ANSIBLE_VAULT"  # its password may be anywhere
 
 
 def cache_dir() -> Path:
@@ -50,9 +50,8 @@ class Remembered:
 
     def __init__(self, playbook: Path, inventory: Path, secrets: Path, *, check: bool) -> None:
         self._folder = cache_dir() / "built"
-        project = find_project(playbook)
-        self._read = [playbook.resolve().parent, inventory.resolve(), *_places(project)]
-        roots = [*self._read, secrets]
+        self._project, self._beside, self._inventory = find_project(playbook), playbook.resolve().parent, inventory
+        roots = [self._beside, inventory.resolve(), secrets, *_places(self._project)]
         self._newest = 0.0
         seen = hashlib.sha256()
         said = [_FORMAT, str(playbook.resolve()), check, platform.python_version(), *map(_version, _PACKAGES)]
@@ -60,7 +59,7 @@ class Remembered:
             f"{name}={value}" for name, value in sorted(os.environ.items()) if name.startswith(("ANSIBLE", "TRAM"))
         ]
         seen.update(json.dumps(said).encode())
-        for root in (*roots, project.folder / "ansible.cfg", *map(Path, tram.__path__)):
+        for root in (*roots, self._project.folder / "ansible.cfg", *map(Path, tram.__path__)):
             for line in self._files(root):
                 seen.update(line)
         self._key = seen.hexdigest()
@@ -78,7 +77,8 @@ class Remembered:
 
     def keep(self, contents: Mapping[str, Content]) -> None:
         """Remember what was built, unless it may depend on more than the files, or they were written just now."""
-        if time.time() - self._newest < _SETTLED_SECONDS or not self._is_closed():
+        roles = {name for content in contents.values() for name in content.roles}
+        if time.time() - self._newest < _SETTLED_SECONDS or not self._is_closed(roles):
             return
         with suppress(OSError):
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -113,9 +113,16 @@ class Remembered:
                 self._newest = max(self._newest, now.st_mtime, now.st_ctime)
                 yield f"{path} {now.st_mode} {now.st_size} {now.st_ino} {now.st_mtime_ns} {now.st_ctime_ns}\n".encode()
 
-    def _is_closed(self) -> bool:
-        """Whether no text that the centre itself evaluates asks anything but these files."""
-        return not any(_asks_elsewhere(path) for root in self._read for path in _evaluated(root))
+    def _is_closed(self, roles: Iterable[str]) -> bool:
+        """Whether no text that the centre itself evaluates asks anything but these files: those of the inventory, and
+        of the roles the descriptions with all that their variables and templates may bring in."""
+        folders = [self._inventory, self._beside / "group_vars", self._beside / "host_vars"]
+        for name in roles:
+            role = self._project.find_role(name, self._beside)
+            if role is None:
+                return False
+            folders.append(role.folder)
+        return not any(_asks_elsewhere(path) for folder in folders for path in _evaluated(folder))
 
 
 class _Later(Mapping[str, bytes]):
@@ -161,7 +168,7 @@ def _version(package: str) -> str:
 
 
 def _evaluated(root: Path) -> Iterator[Path]:
-    """Texts and programs: variables, templates, roles' own descriptions; tasks are the host's to evaluate."""
+    """Variables, templates, descriptions, programs that make an inventory; tasks are the host's to evaluate."""
     for path in root.rglob("*"):
         inside = path.relative_to(root).parts
         if path.is_file() and not {"tasks", "handlers", "files", "__pycache__", ".git"} & set(inside):
@@ -169,11 +176,11 @@ def _evaluated(root: Path) -> Iterator[Path]:
 
 
 def _asks_elsewhere(path: Path) -> bool:
-    """Whether a file is a program that makes an inventory, is closed by a vault, or looks up what is elsewhere."""
+    """Whether a file is a program, a vault, or has an expression that asks for more than is in these files."""
     if path.suffix not in _TEXTS:
         return False
     data = path.read_bytes()
-    if _VAULT in data or (data.startswith(b"#!") and os.access(path, os.X_OK)):
+    if _OTHERWISE.search(data) or (data.startswith(b"#!") and os.access(path, os.X_OK)):
         return True
     if re.search(rb"^plugin:\s*+(?!tram_register\s*$)", data, re.MULTILINE):
         return True

@@ -81,11 +81,27 @@ def test_a_secret_that_changed_makes_a_new_bundle(hello: Bench) -> None:
     assert built_anew(hello)
 
 
-@pytest.mark.parametrize("lookup", ["pipe', 'date", "env', 'HOME", "file', '/etc/hostname"])
-def test_what_is_looked_up_elsewhere_is_looked_up_each_time(hello: Bench, lookup: str) -> None:
-    hello.write({"inventories/lab/group_vars/all.yml": f"hello_word: \"{{{{ lookup('{lookup}') }}}}\"\n"})
+@pytest.mark.parametrize(
+    "expression",
+    [
+        "lookup('pipe', 'date')",
+        "lookup('env', 'HOME')",
+        "lookup('file', '/etc/hostname')",
+        "query('pi' ~ 'pe', 'date')",
+        "now()",
+    ],
+)
+@pytest.mark.parametrize("place", ["inventories/lab/group_vars/all.yml", "roles/hello/vars/main.yml"])
+def test_what_may_be_different_each_time_is_evaluated_each_time(hello: Bench, place: str, expression: str) -> None:
+    hello.write({place: f'hello_word: "{{{{ {expression} }}}}"\n'})
     hello.build()
     assert built_anew(hello)
+
+
+def test_another_role_of_the_project_may_look_up_what_it_likes(hello: Bench) -> None:
+    hello.write({"roles/other/vars/main.yml": "other_word: \"{{ lookup('pipe', 'date') }}\"\n"})
+    hello.build()
+    assert not built_anew(hello)
 
 
 def test_files_written_this_moment_are_read_again(hello: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
