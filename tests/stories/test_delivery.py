@@ -93,7 +93,20 @@ def test_a_line_cut_anywhere_in_a_run_ends_it_done_and_nothing_is_done_twice(cen
         assert edition in centre.served(FAR)
 
 
-def test_power_cut_anywhere_in_a_run_ends_it_done_and_the_service_healthy(centre: Centre, whole: Whole) -> None:
+@pytest.fixture
+def slow(centre: Centre) -> Iterator[None]:
+    """The nearer site behind a line as slow as the other's, so that a moment can be hit in which a pack travels."""
+    line, near = (centre.lab.link(site).line for site in (FAR_SITE, NEAR_SITE))
+    assert line is not None
+    assert near is not None
+    centre.lab.set_link(NEAR_SITE, down_bps=line.down_bps, up_bps=line.up_bps)
+    yield
+    centre.lab.set_link(NEAR_SITE, down_bps=near.down_bps, up_bps=near.up_bps)
+
+
+def test_power_cut_anywhere_in_a_run_ends_it_done_and_the_service_healthy(
+    centre: Centre, whole: Whole, slow: None
+) -> None:
     # What is silent for 2 s is asked whether it lives, not for 20: a host that was without power answers at once.
     policy = replace(centre.policy(NEAR), alive_every=timedelta(seconds=2))
 
