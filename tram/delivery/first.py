@@ -6,6 +6,7 @@ is lost when it is broken off, because what it returned is what tells that it ha
 
 from __future__ import annotations
 
+import fcntl
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
@@ -82,13 +83,16 @@ def _ask(job: Job, province: Province, ledger: Ledger, playbook: Path, carry: Ca
 
 
 def _at_the_centre(step: First, job: Job, province: Province) -> None:
-    """Run a playbook here, for one host, over no line.
+    """Run a playbook here, for one host, over no line; one at a time, for what it makes may be there for all hosts.
 
     Raises: CentreFailed with what failed; ProgramFailed.
     """
     inventory = Path(job.inventory)
     env = {"TRAM_SECRETS": str(province.secrets_dir)}
-    recap = run_playbook(step.centre, inventory, extra=["--limit", job.host], env=env)
+    province.secrets_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with (province.secrets_dir / ".centre.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        recap = run_playbook(step.centre, inventory, extra=["--limit", job.host], env=env)
     if recap.code:
         raise CentreFailed(
             "; ".join(recap.failures()) or f"{step.centre} ended with {recap.code}",
