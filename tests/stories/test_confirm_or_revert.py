@@ -140,12 +140,14 @@ def archive(runtime: dict[str, bytes], plan: tuple[Put, ...]) -> bytes:
 def own_lab() -> Iterator[Lab]:
     """A lab of this story's own, hosts taken over and otherwise bare: what it does to them is no good to others."""
     name = f"runner{os.getpid() % 100000}"
-    try:
-        lab = up(LAB, name, print)
-        take_over(lab)
-        yield lab
-    finally:
-        down(name)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TRAM_LAB", name)
+        try:
+            lab = up(LAB, name, print)
+            take_over(lab)
+            yield lab
+        finally:
+            down(name)
 
 
 @pytest.fixture(scope="module")
