@@ -29,9 +29,9 @@ print(*sys.modules)
         (("--help",), ()),
         (("lab", "--help"), ()),
         (("lab", "status", "--name", "nobody"), ()),
-        (("runs", "--help"), ("sqlalchemy",)),
-        (("rollout", "--help"), ("sqlalchemy",)),
-        (("courier", "--help"), ("sqlalchemy",)),
+        pytest.param(("runs", "--help"), ("sqlalchemy",), marks=pytest.mark.slow),
+        pytest.param(("rollout", "--help"), ("sqlalchemy",), marks=pytest.mark.slow),
+        pytest.param(("courier", "--help"), ("sqlalchemy",), marks=pytest.mark.slow),
     ],
 )
 def test_a_command_loads_no_heavy_package_it_does_not_need(words: tuple[str, ...], needed: tuple[str, ...]) -> None:

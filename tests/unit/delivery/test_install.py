@@ -21,6 +21,8 @@ from tram.site.install.plan import Put
 
 from .bench import HOST, Cut, CutLine
 
+pytestmark = pytest.mark.slow
+
 ONE_LINER = "import sys;exec(sys.stdin.buffer.read(int(sys.stdin.buffer.readline())))"  # as tram.delivery.ssh starts it
 FILES = (Put("/etc/tram/one", b"one\n", 0o644), Put("/etc/tram/two", b"two\n", 0o600))
 

@@ -207,7 +207,7 @@ def bring(given: io.BufferedReader, runtime: Runtime) -> None:
     size = base["bytes"] - have + sum(runtime.index["files"][path][1] for path in runtime.lacks)
     found = os.statvfs(runtime.base)
     free, needed = found.f_bavail * found.f_frsize, size + UNPACKED * size + MARGIN
-    if free < needed:
+    if free < needed and not runtime.here:
         raise Stop(f"{runtime.base} has {free >> 20} MB free, needed are {needed >> 20} MB")
     say(runtime=runtime.name, base=have, lacks=lacks, parts=parts)
     if runtime.here:
