@@ -105,7 +105,9 @@ class Office:
         return self.ledger.rollouts.newest()[0]
 
     def rows(self) -> dict[str, HostRow]:
-        return {row.host: row for row in self.ledger.show(self.rollout.run).hosts}
+        """Every host of the rollout; none before it is written down."""
+        found = self.ledger.rollouts.newest()
+        return {row.host: row for row in self.ledger.show(found[0].run).hosts} if found else {}
 
     def waves(self) -> list[tuple[str, str]]:
         """Each wave's name and how it stands."""
