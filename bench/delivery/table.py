@@ -69,17 +69,13 @@ def targets(found: Mapping[str, Any]) -> list[Target]:
         plan += [(f"{run}, 3 hosts in one delivery", run, _ADSL, ("controller_cpu",), 50)]
     words = {both: ("bytes", "B"), packets: ("packets", ""), ("wall",): ("wall time", "s")}
     words[("controller_cpu",)] = ("controller CPU a host", "s")
-    found_targets = [
-        Target(
-            f"{words[names][0]}, {run} run",
-            line,
-            of(_TUNED, line, peer, *names),
-            of(_OURS, line, run, *names),
-            times,
-            words[names][1],
+    found_targets = []
+    for run, peer, line, names, times in plan:
+        what, unit = words[names]
+        label = f"{what}, {'first run' if run == 'first' else run}"
+        found_targets.append(
+            Target(label, line, of(_TUNED, line, peer, *names), of(_OURS, line, run, *names), times, unit)
         )
-        for run, peer, line, names, times in plan
-    ]
     for line in (_BAD, _ADSL):
         pair = [of(engine, line, again, "target_cpu") for engine in (_LOCAL, _OURS)]
         found_targets.append(Target("target CPU, no change, against `-c local`", line, *pair, 5, "s"))

@@ -19,7 +19,6 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from threading import Lock
 
-import tram
 from tram.bundle.content import Content
 from tram.bundle.roles import Project, find_project
 from tram.core.canonical import BadDocument, digest
@@ -28,6 +27,7 @@ from tram.core.tree import Tree
 
 _FORMAT = 1
 _KEPT = 2000
+_OURS = [Path(__file__).parents[1] / room for room in ("bundle", "core", "register")]
 _PACKAGES = ("ansible-core", "ansible")
 _SETTLED_SECONDS = 2.0  # a file that was written this moment may be written again within the clock's step
 # Lookups whose answer is in the files looked at here; any other, or one whose name is worked out, may ask anything.
@@ -59,7 +59,7 @@ class Remembered:
             f"{name}={value}" for name, value in sorted(os.environ.items()) if name.startswith(("ANSIBLE", "TRAM"))
         ]
         seen.update(json.dumps(said).encode())
-        for root in (*roots, self._project.folder / "ansible.cfg", *map(Path, tram.__path__)):
+        for root in (*roots, self._project.folder / "ansible.cfg", *_OURS):
             for line in self._files(root):
                 seen.update(line)
         self._key = seen.hexdigest()
