@@ -43,21 +43,27 @@ def main() -> None:
         base = Path(folder)
         os.environ |= {"TRAM_SECRETS": str(base / "secrets"), "XDG_CACHE_HOME": str(base / "cache")}
         os.environ["PYTHONPATH"] = str(REPO)
-        ha_tinh = Ground(base / "ha-tinh", REPO / "inventories/ha-tinh")
-        rows.append(ha_tinh.start("ha-tinh", f"sqlite:///{base}/ha-tinh.db", "all lines whole", "1"))
-        rows.append(ha_tinh.start("ha-tinh", f"sqlite:///{base}/ha-tinh.db", "nothing to change", "1"))
-        large = Ground(base / "large", sites=sites)
-        rows.append(large.start("simulated", f"sqlite:///{base}/large.db", "all lines whole", "1"))
-        dark = random.Random(SEED).sample(large.hosts[2:], round(DARK_SHARE * len(large.hosts)))  # noqa: S311
-        large.simulation.darken(dark)
-        rows.append(large.start("simulated", f"sqlite:///{base}/large.db", f"{len(dark)} sites dark", "2"))
-        large.simulation.mend()
-        rows.append(large.resume("simulated", f"sqlite:///{base}/large.db", "… mended, `resume`", len(dark)))
-        with postgres() as url:
-            rows.append(large.start("simulated", url, "all lines whole", "3"))
-    found = {"seed": SEED, "cores": os.cpu_count(), "rows": rows}
-    (HERE / "results.json").write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n")
-    write(found)
+
+        def keep(row: dict[str, Any]) -> None:
+            """Row by row, so that what was measured is there whatever becomes of the rest."""
+            rows.append(row)
+            found = {"seed": SEED, "cores": os.cpu_count(), "rows": rows}
+            (HERE / "results.json").write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n")
+            write(found)
+
+        with postgres("small", "large") as (small, url):
+            ledger = f"sqlite:///{base}/ha-tinh.db"
+            ha_tinh = Ground(base / "ha-tinh", REPO / "inventories/ha-tinh")
+            keep(ha_tinh.start("ha-tinh", ledger, "all lines whole", "1"))
+            keep(ha_tinh.start("ha-tinh", ledger, "nothing to change", "1"))
+            keep(ha_tinh.start("ha-tinh", small, "all lines whole", "2"))
+            large = Ground(base / "large", sites=sites)
+            dark = random.Random(SEED).sample(large.hosts[2:], round(DARK_SHARE * len(large.hosts)))  # noqa: S311
+            large.simulation.darken(dark)
+            keep(large.start("simulated", f"sqlite:///{base}/large.db", f"{len(dark)} sites dark", "1"))
+            large.simulation.mend()
+            keep(large.resume("simulated", f"sqlite:///{base}/large.db", "… mended, `resume`", "1", len(dark)))
+            keep(large.start("simulated", url, "all lines whole", "2"))
 
 
 class Ground:
@@ -80,10 +86,10 @@ class Ground:
         told = self._conduct(url, "start")
         return self._row(edition, told | {"province": name, "what": what, "tried": len(self.hosts)}, url)
 
-    def resume(self, name: str, url: str, what: str, tried: int) -> dict[str, Any]:
+    def resume(self, name: str, url: str, what: str, edition: str, tried: int) -> dict[str, Any]:
         """What the timer calls, after the lines are whole again."""
         time.sleep(12)  # until they are due: retry_most and its fifth
-        return self._row("2", self._conduct(url, "resume") | {"province": name, "what": what, "tried": tried}, url)
+        return self._row(edition, self._conduct(url, "resume") | {"province": name, "what": what, "tried": tried}, url)
 
     def _conduct(self, url: str, verb: str) -> dict[str, Any]:
         argv = [sys.executable, "-m", "bench.scale.controller", str(self.register), str(self.base)]
@@ -103,8 +109,8 @@ class Ground:
 
 
 @contextmanager
-def postgres() -> Iterator[str]:
-    """A server of the benchmark's own, from Debian's package, on a unix socket; the address of its database."""
+def postgres(*names: str) -> Iterator[list[str]]:
+    """A server of the benchmark's own, from Debian's package, on a unix socket; the addresses of new databases."""
     folder = Path(tempfile.mkdtemp(prefix="tram-scale-pg-"))
     become: list[str | Path] = []
     if os.getuid() == 0:  # PostgreSQL does not run as root
@@ -116,7 +122,9 @@ def postgres() -> Iterator[str]:
     control = [*become, binaries / "pg_ctl", "-D", data, "-w", "-s"]
     run([*control, "-l", folder / "log", "-o", f"-c listen_addresses= -k {folder}", "start"])
     try:
-        yield f"postgresql://tram@/postgres?host={folder}"
+        for name in names:
+            run([binaries / "createdb", "-h", folder, "-U", "tram", name])
+        yield [f"postgresql://tram@/{name}?host={folder}" for name in names]
     finally:
         run([*control, "-m", "fast", "stop"])
         shutil.rmtree(folder)

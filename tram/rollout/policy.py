@@ -88,7 +88,7 @@ class Policy:
     age_limit: Span = timedelta(days=14)
     retry_first: Span = timedelta(minutes=10)
     retry_most: Span = timedelta(hours=2)
-    parallel: Annotated[int, Field(ge=1, le=64)] = 8
+    parallel: Annotated[int, Field(ge=1, le=64)] = 16
     hub_first: tuple[str, ...] = ("hub_cache", "dns", "pki", "mail")
     utc_offset: Span = timedelta(hours=7)
     links: Mapping[str, LinkPolicy] = field(default_factory=dict)

@@ -164,6 +164,28 @@ def test_too_few_reached_holds_the_wave(ledger: Ledger, sites: Sites) -> None:
     assert sites.work(hosts[5]) == 1
 
 
+def test_after_the_last_wave_nothing_waits_for_those_not_reached(ledger: Ledger, sites: Sites) -> None:
+    hosts = names(3)
+    sites.behave(hosts[2], away=True)
+    slowly = replace(QUICK, retry_first=timedelta(minutes=5), retry_most=timedelta(minutes=5))
+    run = new_rollout(ledger, [hosts[:2], hosts[2:]], slowly)
+    assert conduct(ledger.url, run, sites) is Standing.RESTING
+    assert wave_states(ledger, run) == ["passed", "passed"]
+    assert objections(ledger, run) == []
+
+
+def test_a_host_that_was_pushed_to_is_evidence_for_a_person_only(ledger: Ledger, sites: Sites) -> None:
+    hosts = names(2)
+    sites.behave(hosts[0], silent=True, reason="pushed: no room for the runtime")
+    run = new_rollout(ledger, [hosts[:1], hosts[1:]])
+    assert conduct(ledger.url, run, sites) is Standing.HELD
+    assert ledger.rollouts.waves(run)[0].objections == (
+        {"code": "pushed", "host": hosts[0], "reason": "pushed: no room for the runtime"},
+    )
+    approve(ledger, run, "trực vận hành")
+    assert conduct(ledger.url, run, sites) is Standing.DONE
+
+
 @pytest.mark.parametrize(
     ("behaviour", "code"),
     [
