@@ -49,13 +49,13 @@ def targets(found: Mapping[str, Any]) -> list[Target]:
     """The issue's numbers, tram against tuned Ansible; target CPU against Ansible run on the host itself."""
     rows = found["rows"]
 
-    def of(engine: str, line: str, run: str, *names: str) -> float:
+    def of(engine: str, line: str, run: str, *names: str) -> float | None:
         values = [
             sum(row[name] for name in names)
             for row in rows
             if row["engine"] == engine and row["run"] == run and row["line"] == line
         ]
-        return statistics.median(values)
+        return statistics.median(values) if values else None
 
     both, packets = ("bytes_down", "bytes_up"), ("packets_down", "packets_up")
     again, still_open = "no change", "no change, connection open"
@@ -77,14 +77,16 @@ def targets(found: Mapping[str, Any]) -> list[Target]:
             Target(label, line, of(_TUNED, line, peer, *names), of(_OURS, line, run, *names), times, unit)
         )
     for line in (_BAD, _ADSL):
-        pair = [of(engine, line, again, "target_cpu") for engine in (_LOCAL, _OURS)]
-        found_targets.append(Target("target CPU, no change, against `-c local`", line, *pair, 5, "s"))
+        theirs, ours = of(_LOCAL, line, again, "target_cpu"), of(_OURS, line, again, "target_cpu")
+        if theirs is not None and ours is not None:
+            found_targets.append(Target("target CPU, no change, against `-c local`", line, theirs, ours, 5, "s"))
     return found_targets
 
 
 def _page(found: Mapping[str, Any]) -> Iterator[str]:
     machine, versions = found["machine"], found["versions"]
-    load = f"{machine['load_before'][0]} before, {machine['load_after'][0]} after"
+    loads = [row["load"] for row in found["rows"]]
+    load = f"{min(loads)} to {max(loads)} (median {statistics.median(loads):.1f})"
     said = ", ".join(f"{name} {number}" for name, number in versions.items())
     yield f"{found['date']}, {found['minutes']} min, {machine['cores']} cores, load {load}; {said}."
     yield ""
@@ -118,13 +120,16 @@ def _engines(found: Mapping[str, Any], line: str) -> Iterator[str]:
     yield "|---|---|---|---|---|---|---|"
     names = list(dict.fromkeys(row["engine"] for row in found["rows"]))
     for name in [one for one in names if one not in (_OURS, _LOCAL)] + [_OURS]:
-        pair = [_row(found, name, line, run) for run in ("first", "no change")]
+        pair = [row for run in ("first", "no change") if (row := _row(found, name, line, run))]
+        if len(pair) < 2:
+            yield f"| {name} | not measured in this run | | | | | |"
+            continue
         cells = [" → ".join(f"{row['bytes_' + way] / 1000:,.1f}" for row in pair) for way in ("down", "up")]
         cells.append(" → ".join(f"{row['packets_down'] + row['packets_up']:,}" for row in pair))
         cells += [" → ".join(f"{row[key]:,.1f}" for row in pair) for key in ("wall", "controller_cpu", "target_cpu")]
         yield f"| {name} | " + " | ".join(cells) + " |"
-    local = _row(found, _LOCAL, line, "no change")
-    yield f"| {_LOCAL} (on the host) | – | – | – | → {local['wall']:,.1f} | – | → {local['target_cpu']:,.1f} |"
+    if local := _row(found, _LOCAL, line, "no change"):
+        yield f"| {_LOCAL} (on the host) | – | – | – | → {local['wall']:,.1f} | – | → {local['target_cpu']:,.1f} |"
     yield from _floor(found, line)
 
 
@@ -135,6 +140,8 @@ def _floor(found: Mapping[str, Any], line: str) -> Iterator[str]:
     floors, ratios = [], []
     for run in ("first", "no change"):
         ours = _row(found, _OURS, line, run)
+        if ours is None:
+            return
         seconds = found["change_set_bytes"][run] * 8 / told["down_bps"] + 2 * told["rtt"] + ours["target_cpu"]
         floors.append(f"{seconds:,.1f}")
         ratios.append(f"{ours['wall'] / seconds:.2f}")
@@ -154,10 +161,8 @@ def _cuts(found: Mapping[str, Any]) -> Iterator[str]:
             yield f"| {row['engine']} | {row['outcome']} | {row['wall']:,.0f} | {whole} | {row['tasks_again']} |"
 
 
-def _row(found: Mapping[str, Any], engine: str, line: str, run: str) -> Mapping[str, Any]:
-    rows = [row for row in found["rows"] if (row["engine"], row["line"], row["run"]) == (engine, line, run)]
-    row: Mapping[str, Any] = rows[0]
-    return row
+def _row(found: Mapping[str, Any], engine: str, line: str, run: str) -> Mapping[str, Any] | None:
+    return next((row for row in found["rows"] if (row["engine"], row["line"], row["run"]) == (engine, line, run)), None)
 
 
 def _figure(value: float, unit: str) -> str:
