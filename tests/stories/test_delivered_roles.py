@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from tram.cli.carrying import begin, carry
+from tram.cli.carrying import begin, carry, put_together
 from tram.cli.deliver_view import View
 from tram.delivery.host import Delivered, Way
 from tram.lab.lab import Lab
@@ -32,8 +32,10 @@ def deliver(lab: Lab, ledger: Ledger, playbook: str, *only: str) -> list[Deliver
     """As `tram deliver PLAYBOOK`, to all hosts or to some."""
     file = REPO / "playbooks" / playbook
     hosts = [host for _site, host in targets(file, lab.province).hosts if host.inventory_name in only or not only]
+    contents = put_together(lab.province, file, hosts)
     with View(Console(quiet=True)) as view:
-        return carry(ledger, lab.province, begin(ledger, lab.province, file, hosts), view, way=Way())
+        jobs = begin(ledger, lab.province, file, hosts)
+        return carry(ledger, lab.province, jobs, view, contents=contents, way=Way())
 
 
 def result(ledger: Ledger, found: Delivered) -> dict[str, Any]:

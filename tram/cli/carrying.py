@@ -32,16 +32,31 @@ def begin(
     return [Job(run, name, site, str(playbook), folder, ledger.url, check) for name, site in pairs]
 
 
+def put_together(
+    province: Province, playbook: Path, hosts: Sequence[Host], *, check: bool = False
+) -> dict[str, Content]:
+    """Every bundle, before a run is begun: a mistake in one is found while nothing was written down or sent.
+
+    Raises: BadInput with all that is wrong with the first that cannot be built.
+    """
+    return build_all(playbook, province, hosts, secrets=province.secrets_dir, check=check)
+
+
 def carry(
-    ledger: Ledger, province: Province, jobs: Sequence[Job], view: View, *, way: Way, parallel: int = 8
+    ledger: Ledger,
+    province: Province,
+    jobs: Sequence[Job],
+    view: View,
+    *,
+    contents: Mapping[str, Content],
+    way: Way,
+    parallel: int = 8,
 ) -> list[Delivered]:
     """Every host of a run, then, in a run of its own, those for whom something changed by what hosts returned.
 
-    Raises: BadInput while nothing was sent, when one of the bundles has a mistake.
+    Raises: BadInput when a bundle cannot be built again with what came back.
     """
     playbook, check = Path(jobs[0].playbook), jobs[0].check
-    hosts = [find_host(province, job.host)[1] for job in jobs]
-    contents = build_all(playbook, province, hosts, secrets=province.secrets_dir, check=check)
     results = _carry(ledger, province, jobs, view, contents=contents, way=way, parallel=parallel)
     if check or not any(result.files for result in results):
         return results

@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from tram.cli.carrying import begin, carry
+from tram.cli.carrying import begin, carry, put_together
 from tram.cli.deliver_view import View
 from tram.cli.i18n import _, both
 from tram.cli.rollout_words import STATES, add_columns, coloured, size
@@ -24,7 +24,7 @@ from tram.cli.runs import find_run
 from tram.core.errors import BadInput, TramError
 from tram.delivery.fallback import push as push_to
 from tram.delivery.fallback import pushed
-from tram.delivery.host import Delivered, Way, install_host
+from tram.delivery.host import Delivered, Way, find_host, install_host
 from tram.ledger import Job, Ledger, Outcome, open_ledger
 from tram.register import Host, Province, load
 from tram.rollout.targets import find_playbook, targets
@@ -81,15 +81,20 @@ def deliver(
                 return
         if resume:
             jobs = _owed(ledger, province, find_run(ledger, resume))
+            meant = [find_host(province, job.host)[1] for job in jobs]
+            contents = {} if push else put_together(province, Path(jobs[0].playbook), meant, check=jobs[0].check)
         else:
             if not playbook:
                 raise BadInput("which playbook?", hint="for example: tram deliver mail --all")
             file = find_playbook(playbook).resolve()
-            jobs = begin(ledger, province, file, _hosts(province, file, limit or [], every=every), check=check)
+            meant = _hosts(province, file, limit or [], every=every)
+            contents = {} if push else put_together(province, file, meant, check=check)
+            jobs = begin(ledger, province, file, meant, check=check)
         if push:
             results = _push(ledger, jobs, view)
         else:
-            results = carry(ledger, province, jobs, view, way=Way(wait=wait, now_anyway=now), parallel=parallel)
+            way = Way(wait=wait, now_anyway=now)
+            results = carry(ledger, province, jobs, view, contents=contents, way=way, parallel=parallel)
     if as_json:
         typer.echo(json.dumps([_plain(ledger, result) for result in results], ensure_ascii=False, indent=2))
     else:

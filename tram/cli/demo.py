@@ -22,7 +22,7 @@ from tram.act.bootstrap import Entry, bootstrap
 from tram.act.key import make_key
 from tram.act.outcome import Outcome
 from tram.act.target import targets
-from tram.cli.carrying import begin, carry
+from tram.cli.carrying import begin, carry, put_together
 from tram.cli.deliver_view import View
 from tram.cli.i18n import _, both
 from tram.cli.rollout_words import size
@@ -115,8 +115,10 @@ def _deliver(out: Console, playbook: Path, province: Province) -> Stats:
     began = time.monotonic()
     ledger = open_ledger(province.code)
     with View(out) as view:
-        jobs = begin(ledger, province, playbook.resolve(), [host for _site, host in aims(playbook, province).hosts])
-        results = carry(ledger, province, jobs, view, way=Way())
+        every = [host for _site, host in aims(playbook, province).hosts]
+        contents = put_together(province, playbook.resolve(), every)
+        jobs = begin(ledger, province, playbook.resolve(), every)
+        results = carry(ledger, province, jobs, view, contents=contents, way=Way())
     stats: Stats = {}
     for result in results:
         told = ledger.events(result.run, result.host, kind="result")

@@ -11,7 +11,7 @@ from tram.delivery.contact import ComeAfresh, Contact, Need, Refused
 from tram.delivery.greeting import Told, read_greeting
 from tram.delivery.install import install, site_files
 from tram.delivery.line import Barred, Carrier, Line, LineLost, NoRunner
-from tram.delivery.memory import HostMemory, runtime
+from tram.delivery.memory import HostMemory, lacking_bytes, runtime
 from tram.delivery.outcome import Delivered, Held
 from tram.delivery.parcel import Parcel
 from tram.delivery.patience import Patience
@@ -184,7 +184,7 @@ class Delivery:
             raise Barred(missing.message, hint=f"tram deliver --install --limit {self.job.host}")
         self.teller.tell(phase=Phase.INSTALLING)
         built = runtime()
-        self._mind_the_cap(built.bytes)
+        self._mind_the_cap(lacking_bytes(built, self.hosts.runtimes(self.job.host)))
         with self.carrier.install() as line:
             line.patience = self.policy.connect + self.policy.answer
             try:
@@ -207,7 +207,7 @@ class Delivery:
         if cap is not None and used + more > cap and not self.now_anyway:
             raise Held(
                 f"{used + more} bytes are needed, the line of {self.site.code} allows {cap} a run",
-                hint=f"carry it on a stick: tram courier pack --limit {self.job.host}",
+                hint=f"carry it on a stick: tram courier pack {self.job.host} --to DIR",
             )
 
     def _count(self, line: Line) -> None:

@@ -1,4 +1,4 @@
-"""What must happen before a bundle can be built is known when it is asked for, and what that waits for is no mistake."""
+"""What must happen before a bundle can be built is known when it is asked for; what waits for that is no mistake."""
 
 from __future__ import annotations
 
