@@ -241,11 +241,13 @@ class Conductor:
         return self._wait(until)
 
     def _rest(self, number: int, owed: Sequence[HostRow]) -> Standing:
-        """Until the first of these is due: wait when told to stay, otherwise leave it to a later `resume`."""
-        until = min(self._when(row) for row in owed)
-        if until <= utc_now():
+        """Until the first of these is due: wait when told to stay, otherwise leave it to a later `resume`; but do go
+        on with one that was never tried and whose line's hours have begun. Who was called in vain just now is not
+        called again and again, however soon it is due."""
+        now, until = utc_now(), min(self._when(row) for row in owed)
+        if until <= now and (self._stay or any(row.outcome is None and self._due(row) for row in owed)):
             return Standing.RUNNING
-        self._tell(News("rest", number, until=until))
+        self._tell(News("rest", number, until=max(now, until)))
         return self._wait(until) if self._stay else Standing.RESTING
 
     def _wait(self, until: datetime) -> Standing:

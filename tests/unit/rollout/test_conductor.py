@@ -174,6 +174,16 @@ def test_after_the_last_wave_nothing_waits_for_those_not_reached(ledger: Ledger,
     assert objections(ledger, run) == []
 
 
+def test_who_was_called_in_vain_is_left_to_a_later_resume_however_soon_it_is_due(ledger: Ledger, sites: Sites) -> None:
+    hosts = names(6)
+    for host in hosts:
+        sites.behave(host, away=True)
+    at_once = replace(QUICK, retry_first=timedelta(0), retry_most=timedelta(0), min_reached=0.0, parallel=2)
+    run = new_rollout(ledger, [hosts], at_once)
+    assert conduct(ledger.url, run, sites) is Standing.RESTING
+    assert max(row.attempts for row in ledger.show(run).hosts) <= 2
+
+
 def test_a_host_that_was_pushed_to_is_evidence_for_a_person_only(ledger: Ledger, sites: Sites) -> None:
     hosts = names(2)
     sites.behave(hosts[0], silent=True, reason="pushed: no room for the runtime")
