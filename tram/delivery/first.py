@@ -7,6 +7,7 @@ is lost when it is broken off, because what it returned is what tells that it ha
 from __future__ import annotations
 
 import fcntl
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
@@ -90,7 +91,7 @@ def _at_the_centre(step: First, job: Job, province: Province) -> None:
     inventory = Path(job.inventory)
     env = {"TRAM_SECRETS": str(province.secrets_dir)}
     province.secrets_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with (province.secrets_dir / ".centre.lock").open("w") as lock:
+    with open(os.open(province.secrets_dir / ".centre.lock", os.O_RDWR | os.O_CREAT, 0o600)) as lock:  # noqa: PTH123
         fcntl.flock(lock, fcntl.LOCK_EX)
         recap = run_playbook(step.centre, inventory, extra=["--limit", job.host], env=env)
     if recap.code:
