@@ -1,0 +1,175 @@
+"""What the looks of one host mean: for each look its settings, or the reason why nothing is known."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+from tram.look import Looked, Seen
+from tram_audit.facts_accounts import accounts, pam, sudo
+from tram_audit.facts_network import firewall, ports
+from tram_audit.settings import Settings, gather, words
+
+OFFERED = "wire"
+"""The look that has no command: what the host's sshd offered in the handshake."""
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """Of one host: `known` has the settings of each look, `unknown` the reason for each look that has none."""
+
+    host: str
+    known: Mapping[str, Settings]
+    unknown: Mapping[str, str]
+    error: str = ""
+
+    def one(self, look: str, key: str) -> str:
+        """A setting that has one value; empty when it is not known."""
+        return next(iter(self.known.get(look, {}).get(key, ())), "")
+
+
+def facts_of(looked: Looked) -> Facts:
+    """The facts of one host."""
+    known: dict[str, Settings] = {}
+    unknown: dict[str, str] = {}
+    for name, seen in looked.seen.items():
+        said = READERS[name](seen)
+        if isinstance(said, str):
+            unknown[name] = looked.error if said and looked.error and not seen.text else said
+        else:
+            known[name] = said
+    if looked.offers:
+        known[OFFERED] = {key: (value,) for key, value in looked.offers.items()}
+    else:
+        unknown[OFFERED] = looked.error or "the handshake was not seen"
+    return Facts(looked.host, known, unknown, looked.error)
+
+
+def _whole(read: Callable[[str], Settings]) -> Callable[[Seen], Settings | str]:
+    """A look that must have ended well."""
+
+    def judged(seen: Seen) -> Settings | str:
+        if seen.ended or seen.code != 0:
+            return seen.ended or f"it ended with {seen.code}"
+        try:
+            return read(seen.text)
+        except (ValueError, KeyError, IndexError, TypeError) as error:
+            return f"its answer is not understood: {error!r}"
+
+    return judged
+
+
+def _missing(read: Callable[[str], Settings], instead: Settings) -> Callable[[Seen], Settings | str]:
+    """A look whose program may be missing, which says something, too."""
+    whole = _whole(read)
+    return lambda seen: instead if seen.code == 127 else whole(seen)
+
+
+def sshd(text: str) -> Settings:
+    """`sshd -T`, once for everybody and once for each account that was asked about: every value there is."""
+    return gather((key.lower(), value.strip()) for key, _, value in (line.partition(" ") for line in text.splitlines()))
+
+
+def sysctl(text: str) -> Settings:
+    """`sysctl`: key = value."""
+    return gather((key.strip(), value.strip()) for key, sep, value in _split(text, "=") if sep)
+
+
+def modes(text: str) -> Settings:
+    """`stat`: path → "mode owner:group"."""
+    return gather((path, f"{mode} {owner}") for mode, owner, path in words(text, 3))
+
+
+def files(text: str) -> Settings:
+    """What stands out in the file systems: "setid /usr/bin/su" → "4755 root:root"."""
+    return gather((f"{kind} {path}", f"{mode} {owner}") for kind, mode, owner, path in words(text, 4))
+
+
+def units(text: str) -> Settings:
+    """`systemctl show` of what runs: "nginx.service PrivateTmp" → "yes"."""
+    found: list[tuple[str, str]] = []
+    for block in text.strip().split("\n\n"):
+        own = dict(line.split("=", 1) for line in block.splitlines() if "=" in line)
+        name = own.pop("Id", "")
+        found += [(f"{name} {key}", value) for key, value in own.items()]
+        found.append((f"{name} user", "dynamic" if own.get("DynamicUser") == "yes" else own.get("User") or "root"))
+    if not found:
+        raise ValueError("no service runs")
+    return gather(found)
+
+
+def mounts(text: str) -> Settings:
+    """`findmnt`: mount point → "type,options…"; what is mounted over it last counts."""
+    return {target: (f"{kind},{options}",) for target, kind, options in words(text, 3)}
+
+
+def packages(text: str) -> Settings:
+    """Those of the unwanted packages that are installed."""
+    return gather((name, "installed") for state, name in words(text, 2) if state.startswith("ii"))
+
+
+def apt(text: str) -> Settings:
+    """Pending upgrades, the age of the lists, what apt is allowed, its timers."""
+    found = list(_named(text))
+    fixes = [(key, value) for key, value in found if key.startswith("pending ") and "security" in value.lower()]
+    found += [(f"security {key.split()[1]}", value) for key, value in fixes]
+    return gather(found)
+
+
+def plain(text: str) -> Settings:
+    """Lines of "key value" or "key=value"."""
+    return gather(_named(text))
+
+
+def system(text: str) -> Settings:
+    """What the host is; which controls apply hangs on it, so it must be whole."""
+    found = plain(text)
+    if "virt" not in found or "suite" not in found:
+        raise ValueError("neither its release nor what kind of machine it is")
+    return found
+
+
+def certificates(text: str) -> Settings:
+    """ "tcp/443" → days until the certificate it shows ends; none when it shows none."""
+    return gather((port, days) for port, days in words(text, 2))
+
+
+def _named(text: str) -> Iterable[tuple[str, str]]:
+    """First word: the key; for kinds of which there are many (pending, config, timer, set) the second belongs to it."""
+    many = {"pending", "config", "timer", "set", "kaudit", "failed"}
+    for line in text.splitlines():
+        if match := re.match(r"(\w+)=(.*)", line):
+            yield match[1], match[2].strip()
+            continue
+        first, _, rest = line.strip().partition(" ")
+        if first in many:
+            second, _, rest = rest.partition(" ")
+            first = f"{first} {second}"
+        if first:
+            yield first.strip(), rest.strip()
+
+
+def _split(text: str, separator: str) -> Iterable[tuple[str, str, str]]:
+    return (line.partition(separator) for line in text.splitlines())
+
+
+READERS: Mapping[str, Callable[[Seen], Settings | str]] = {
+    "system": _whole(system),
+    "sshd": _whole(sshd),
+    "sysctl": _whole(sysctl),
+    "ports": _whole(ports),
+    "firewall": _missing(firewall, {"input": ("none: nftables is not installed",), "input6": ("none",)}),
+    "pam": _whole(pam),
+    "sudo": _whole(sudo),
+    "accounts": _whole(accounts),
+    "modes": _whole(modes),
+    "files": _whole(files),
+    "units": _whole(units),
+    "mounts": _whole(mounts),
+    "packages": _whole(packages),
+    "apt": _whole(apt),
+    "logs": _whole(plain),
+    "time": _whole(plain),
+    "certificates": _whole(certificates),
+}

@@ -1,0 +1,182 @@
+"""What is looked at on a host: each look a command that only reads. How its words are read: `facts`.
+
+Nothing may write, not even a cache: apt is asked as nobody, who could not. Hashes of passwords stay where they are.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from datetime import timedelta
+
+from tram.look import Look
+
+FILES = (
+    *("/etc/passwd", "/etc/passwd-", "/etc/group", "/etc/group-", "/etc/shadow", "/etc/shadow-", "/etc/gshadow"),
+    *("/etc/gshadow-", "/etc/sudoers", "/etc/sudoers.d", "/etc/sudoers.d/*", "/etc/ssh/sshd_config"),
+    *("/etc/ssh/sshd_config.d/*", "/etc/ssh/ssh_host_*_key", "/etc/crontab", "/etc/cron.d", "/etc/cron.daily"),
+    *("/etc/cron.hourly", "/etc/cron.weekly", "/etc/cron.monthly", "/etc/cron.d/*", "/etc/cron.daily/*", "/root"),
+    *("/root/.ssh", "/root/.ssh/authorized_keys", "/home/*", "/home/*/.ssh", "/home/*/.ssh/authorized_keys"),
+    *("/var/log/journal", "/tmp", "/var/tmp", "/dev/shm"),  # noqa: S108 (looked at, not used)
+)
+UNWANTED = (
+    *("telnetd", "inetutils-telnetd", "telnetd-ssl", "telnet", "inetutils-telnet", "rsh-server", "rsh-redone-server"),
+    *("rsh-client", "rsh-redone-client", "nis", "ypserv", "talk", "talkd", "tftpd", "tftpd-hpa", "atftpd", "xinetd"),
+    *("inetutils-inetd", "openbsd-inetd", "vsftpd", "proftpd-core", "ftp", "tnftp", "avahi-daemon", "cups"),
+    *("rpcbind", "nfs-kernel-server", "samba", "snmpd", "isc-dhcp-server", "xserver-xorg-core", "prelink"),
+)
+UNIT_PROPERTIES = (
+    *("Id", "NeedDaemonReload", "User", "DynamicUser", "NoNewPrivileges", "ProtectSystem", "ProtectHome", "PrivateTmp"),
+    *("PrivateDevices", "ProtectKernelTunables", "ProtectKernelModules", "ProtectControlGroups", "RestrictSUIDSGID"),
+    *("RestrictNamespaces", "LockPersonality", "MemoryDenyWriteExecute"),
+)
+
+_SSHD = """\
+command -v sshd >/dev/null || exit 127
+sshd -T || exit 1
+for u in root "$SUDO_USER"; do
+[ -z "$u" ] || sshd -T -C "user=$u,host=localhost,addr=127.0.0.1,laddr=127.0.0.1,lport=22" || exit 1
+done
+pid=$(sshd -T | sed -n 's/^pidfile //p')
+n=$(find /etc/ssh/sshd_config /etc/ssh/sshd_config.d -name '*_config' -newer "$pid" -o -name '*.conf' -newer "$pid")
+[ -e "$pid" ] || n=unknown
+echo "changed_since_start ${n:-none}" | tr '\\n' ' '
+"""
+
+# A password is said to be `set`, with its scheme and not its hash; what ageing applies is beside it.
+_ACCOUNTS = """\
+getent passwd | awk -F: '{print "user", $1, $3, $4, $6, $7}'
+getent shadow | awk -F: '{
+h = $2; s = (h == "") ? "empty" : (h ~ /^[!*]/) ? "locked" : "set"
+k = (s == "set" && split(h, p, "$") > 2) ? p[2] : (s == "set" ? "des" : "-")
+print "shadow", $1, s, k, ($5 == "" ? "-" : $5), ($7 == "" ? "-" : $7)}'
+awk -F: '$2 != "x" {print "unshadowed", $1}' /etc/passwd
+getent group sudo adm shadow disk docker | awk -F: '{print "group", $1, $4}'
+visudo -cq && echo "sudoers valid" || echo "sudoers invalid"
+awk '/^(UMASK|PASS_MAX_DAYS|ENCRYPT_METHOD)[ \t]/ {print "login", $1, $2}' /etc/login.defs
+"""
+
+# Stacks are files and nothing else; they are read as PAM reads them, and the includes resolved by `facts_accounts`.
+_PAM = """\
+cd /etc/pam.d || exit 1
+grep -v '^[[:space:]]*\\(#\\|$\\)' sshd su sudo login passwd common-* other /dev/null
+for f in /etc/security/faillock.conf /etc/security/pwquality.conf /etc/security/pwquality.conf.d/*.conf; do
+sed -n "s,^[[:space:]]*\\([a-z_][a-z_]*\\)[[:space:]]*=*[[:space:]]*\\([^#]*\\).*,@$(basename $f) \\1 \\2,p" "$f"
+done
+exit 0
+"""
+
+_SUDO = """\
+command -v cvtsudoers >/dev/null || exit 127
+cvtsudoers -f json /etc/sudoers
+"""
+
+# One walk over the local file systems for everything that is asked of each file.
+_FILES_FOUND = """\
+t=ext2,ext3,ext4,xfs,btrfs,overlay,tmpfs
+set -- $(findmnt -rno TARGET -t $t | grep -Ev '^/(run|proc|sys|dev)(/|$)')
+[ $# -gt 0 ] || exit 1
+find "$@" -xdev \\( -path '*/containers/*' -o -path /var/lib/machines \\) -prune -o \\( \
+-type f -perm /6000 -printf 'setid %m %u:%g %p\\n' \\) , \\( \
+-type f -perm -0002 -printf 'writable %m %u:%g %p\\n' \\) , \\( \
+-type d -perm -0002 ! -perm -1000 -printf 'unsticky %m %u:%g %p\\n' \\) , \\( \
+\\( -nouser -o -nogroup \\) -printf 'unowned %m %U:%G %p\\n' \\) | sort -u
+"""
+
+_APT = """\
+n=$(find /var/lib/apt/lists -maxdepth 1 -name '*Release' -printf '%T@\\n' | sort -n | tail -n1)
+[ -n "$n" ] && echo "lists_age_days $(( ($(date +%s) - ${n%.*}) / 86400 ))"
+p=$(setpriv --reuid 65534 --regid 65534 --clear-groups apt-get -s -qq -o Debug::NoLocking=1 dist-upgrade) || exit 1
+echo "$p" | sed -n 's/^Inst \\([^ ]*\\) .*(\\([^ ]*\\) \\([^[)]*\\).*/pending \\1 \\2 \\3/p'
+apt-config dump | sed -n 's/^\\(APT::Periodic::[A-Za-z-]*\\|APT::Get::AllowUnauthenticated\\|\
+Acquire::AllowInsecureRepositories\\|Acquire::AllowDowngradeToInsecureRepositories\\) "\\(.*\\)";/config \\1 \\2/p'
+for t in apt-daily.timer apt-daily-upgrade.timer; do echo "timer $t $(systemctl is-active $t)"; done
+[ -e /run/reboot-required ] && echo "reboot required" || echo "reboot no"
+"""
+
+_LOGS = """\
+echo "journald $(systemctl is-active systemd-journald)"
+m=$(cat /etc/machine-id)
+[ -d "/var/log/journal/$m" ] && echo "storage persistent" || echo "storage volatile"
+systemd-analyze cat-config systemd/journald.conf | sed -n 's/^\\([A-Z][A-Za-z]*\\)=\\(.*\\)/set \\1 \\2/p'
+command -v auditctl >/dev/null && auditctl -s | sed 's/^/kaudit /' || echo "kaudit missing"
+echo "auditd $(systemctl is-active auditd)"
+for t in dailyaidecheck.timer tram-integrity.timer; do
+[ "$(systemctl is-active $t)" = active ] && echo "timer $t active"
+done
+exit 0
+"""
+
+# Not timedatectl: it has a service started for it.
+_TIME = """\
+for u in chrony systemd-timesyncd ntpsec; do [ "$(systemctl is-active $u)" = active ] && echo "daemon=$u"; done
+exit 0
+"""
+
+# What answers, not what lies on disk: each TLS port that listens is asked for its certificate.
+_CERTIFICATES = """\
+command -v openssl >/dev/null || exit 127
+now=$(date +%s)
+ss -Hltn | awk '{print $4}' | while read -r a; do
+p=${a##*:}; h=${a%:*}; h=${h%%%*}
+case $p in 443|465|993|995|636|8443) s=;; 25|587) s='-starttls smtp';; 143) s='-starttls imap';; *) continue;; esac
+case $h in 0.0.0.0|'*') h=127.0.0.1;; '[::]') h='[::1]';; esac
+e=$(timeout 4 openssl s_client $s -connect "$h:$p" </dev/null | openssl x509 -noout -enddate | cut -d= -f2)
+[ -n "$e" ] && echo "tcp/$p $(( ($(date -d "$e" +%s) - now) / 86400 ))" || echo "tcp/$p none"
+done | sort -u
+"""
+
+# systemd does not notice a drop-in in a directory that was not there when it last read its units: we do.
+_UNITS_NEWER = """\
+t=$(systemctl show -p UnitsLoadFinishTimestamp --value --timestamp=us+utc)
+[ -n "$t" ] || exit 1
+n=$(find /etc/systemd/system \\( -type f -o -type l \\) -newermt "$t" | head -n1)
+[ -n "$n" ] && r=yes || r=no
+printf '\\nId=/etc/systemd/system\\nNeedDaemonReload=%s\\n' $r
+"""
+
+_PACKAGES = """\
+command -v dpkg-query >/dev/null || exit 127
+dpkg-query -W -f='${db:Status-Abbrev} ${Package}\\n' """
+
+_SYSTEM = """\
+. /etc/os-release
+echo "suite $VERSION_CODENAME"
+echo "virt $(systemd-detect-virt -c || :)"
+echo "aes $(grep -qm1 '^flags.* aes' /proc/cpuinfo && echo yes || echo no)"
+echo "lsm $(cat /sys/kernel/security/lsm)"
+echo "apparmor $(cat /sys/module/apparmor/parameters/enabled)"
+echo "cmdline $(cat /proc/cmdline)"
+echo "core_pattern $(cat /proc/sys/kernel/core_pattern)"
+echo "core_limit $(ulimit -Hc)"
+echo "modules $(cut -d' ' -f1 /proc/modules | tr '\\n' ' ')"
+echo "default_target $(systemctl get-default)"
+echo "ctrl_alt_del $(systemctl is-enabled ctrl-alt-del.target)"
+f=$(systemctl list-units --state=failed --no-legend --plain) || exit 1
+echo "$f" | awk 'NF {print "failed", $1}'
+"""
+
+
+def looks(sysctls: Sequence[str]) -> list[Look]:
+    """Every look; `sysctls` are the keys the controls ask for."""
+    shown = " ".join(f"-p {name}" for name in UNIT_PROPERTIES)
+    running = "systemctl list-units --type=service --state=running --no-legend --plain | cut -d' ' -f1"
+    return [
+        Look("system", _SYSTEM),
+        Look("sshd", _SSHD),
+        Look("sysctl", "sysctl -e " + shlex.join(sysctls)),
+        Look("ports", "ss -Hltunp"),
+        Look("firewall", "command -v nft >/dev/null || exit 127\nnft -j list ruleset"),
+        Look("pam", _PAM),
+        Look("sudo", _SUDO),
+        Look("accounts", _ACCOUNTS),
+        Look("modes", "stat -c '%a %U:%G %n' " + " ".join(FILES) + "\nexit 0"),
+        Look("files", _FILES_FOUND, timedelta(seconds=60)),
+        Look("units", f"systemctl show {shown} $({running})\n{_UNITS_NEWER}"),
+        Look("mounts", "findmnt -rno TARGET,FSTYPE,OPTIONS"),
+        Look("packages", _PACKAGES + " ".join(UNWANTED) + "\nexit 0"),
+        Look("apt", _APT, timedelta(seconds=30)),
+        Look("logs", _LOGS),
+        Look("time", _TIME),
+        Look("certificates", _CERTIFICATES, timedelta(seconds=30)),
+    ]

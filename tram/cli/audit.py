@@ -1,0 +1,151 @@
+"""`tram audit`: where each host stands against the baselines, as it is in effect; changes nothing on them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from tram.cli.i18n import _, both
+from tram.core.errors import BadInput
+from tram.register import load
+from tram_audit.audit import Audit, Audited, before, choose, compare, folder, keep, plain, run_audit
+from tram_audit.judging import Status, Verdict
+from tram_audit.loading import load_rules
+from tram_audit.writing import SEVERITIES, as_csv, as_page, as_sarif
+
+EXAMPLES = (
+    _("Examples:")
+    + """
+
+  tram audit
+
+  tram audit -i inventories/ha-tinh --limit pilot --html bao-cao.html
+
+  tram audit --limit huong-khe --json | jq '.hosts[].verdicts[] | select(.status == "fail")'
+
+"""
+    + _("Ends with 0 when nothing fails and everything is known, 1 otherwise, 2 for wrong input.")
+)
+
+
+def audit(
+    *,
+    inventory: Annotated[
+        Path, typer.Option("--inventory", "-i", metavar="DIR", help=_("The province's folder."))
+    ] = Path("inventories/lab"),
+    security: Annotated[
+        Path, typer.Option("--security", metavar="DIR", help=_("The folder of baselines and waivers."))
+    ] = Path("security"),
+    limit: Annotated[
+        list[str] | None, typer.Option("--limit", "-l", help=_("Only this host, site, tier or function; repeatable."))
+    ] = None,
+    profile: Annotated[
+        str | None, typer.Option("--profile", help=_("Judge every host by this profile, not by its own."))
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help=_("Print it as JSON."))] = False,
+    csv: Annotated[
+        Path | None, typer.Option("--csv", metavar="FILE", help=_("Write a row a control and host."))
+    ] = None,
+    sarif: Annotated[Path | None, typer.Option("--sarif", metavar="FILE", help=_("Write it as SARIF 2.1.0."))] = None,
+    html: Annotated[Path | None, typer.Option("--html", metavar="FILE", help=_("Write the report to print."))] = None,
+    parallel: Annotated[int, typer.Option("--parallel", min=1, max=64, help=_("How many hosts at once."))] = 8,
+) -> None:
+    """Look at hosts, read-only, and judge what is in effect on them by the baselines."""
+    province, rules = load(inventory), load_rules(security)
+    wanted: list[tuple[Path | None, Callable[[Audit], str]]] = [
+        (csv, as_csv),
+        (sarif, as_sarif),
+        (html, lambda done: as_page(done, province)),
+    ]
+    files = [(path, write) for path, write in wanted if path is not None]
+    for path, _write in files:
+        if not path.parent.is_dir():
+            raise BadInput(f"{path}: there is no folder {path.parent}", hint="make it first")
+    chosen = choose(province, limit or [])
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    done = run_audit(
+        province,
+        rules,
+        chosen,
+        profile=profile,
+        parallel=parallel,
+        tell=lambda one: console.print(f"{one.host}: {one.error or f'{one.seconds:.1f} s'}", markup=False),
+    )
+    place = folder(province.code if not province.lab else province.state_dir.name)
+    earlier = before(place, [host.host for host in done.hosts])
+    done = replace(done, changes=compare(done, earlier) if earlier else None)
+    keep(done, place)
+    for path, write in files:
+        path.write_text(write(done), encoding="utf-8")
+    if as_json:
+        typer.echo(json.dumps(plain(done), ensure_ascii=False, indent=1))
+    else:
+        _print(done)
+    if done.failed() or done.unknown():
+        raise typer.Exit(1)
+
+
+# What --help says; a docstring of its own could not be translated.
+audit.__doc__ = _("Where each host stands against the security baselines; changes nothing.")
+
+
+def _print(done: Audit) -> None:
+    console = Console(highlight=False)
+    table = Table()
+    for heading in (both("Host"), both("Profile"), both("Pass"), both("Fail"), both("Unknown"), both("Waived")):
+        table.add_column(heading)
+    table.add_column(both("Not applicable"))
+    table.add_column(both("Note"))
+    for host in done.hosts:
+        table.add_row(*_row(host))
+    console.print(table)
+    failing: dict[str, list[Verdict]] = {}
+    for verdict in done.failed():
+        failing.setdefault(verdict.control, []).append(verdict)
+    if failing:
+        console.print(_failures(done, failing))
+    if done.changes is None:
+        console.print(_("This is the first audit of these hosts: nothing to compare with."))
+    else:
+        console.print(_("{count} changes since the audit before").format(count=len(done.changes)))
+        for change in done.changes:
+            console.print(f"  {change.host}  {change.control}: {change.before} → {change.now}", markup=False)
+
+
+def _row(host: Audited) -> list[str]:
+    counts = host.counts()
+    fail, unknown = counts[Status.FAIL], counts[Status.UNKNOWN]
+    return [
+        host.host,
+        host.profile,
+        str(counts[Status.PASS]),
+        f"[bold red]{fail}[/]" if fail else "0",
+        f"[bold yellow]{unknown}[/]" if unknown else "0",
+        str(counts[Status.WAIVED]),
+        str(counts[Status.NOT_APPLICABLE]),
+        escape(host.error),
+    ]
+
+
+def _failures(done: Audit, failing: dict[str, list[Verdict]]) -> Table:
+    """Failing controls, the worst first."""
+    table = Table()
+    for heading in (both("Severity"), both("Control"), both("Hosts"), both("What was seen")):
+        table.add_column(heading)
+    controls = done.rules.controls
+    for code in sorted(failing, key=lambda code: (SEVERITIES.index(controls[code].severity), code)):
+        control, verdicts = controls[code], failing[code]
+        first = verdicts[0]
+        seen = "\n".join([*first.evidence[:2], *([first.reason.en] if first.reason else [])])
+        name = f"{escape(control.title.vi)}\n[dim]{control.id}: {escape(control.title.en)}[/]"
+        hosts = ", ".join(verdict.host for verdict in verdicts[:4]) + (" …" if len(verdicts) > 4 else "")
+        table.add_row(control.severity, name, hosts, escape(seen))
+    return table

@@ -1,0 +1,96 @@
+"""The looks of a host as one shell program, and its answer read back: framed, so that no banner gets between."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+
+LIMIT_BYTES = 400_000
+"""More than this of one look is cut off, and the look is unknown: a host must not fill the centre's memory."""
+
+_NAME = re.compile(r"[a-z][a-z0-9_]{0,30}")
+
+# POSIX sh, as dash has it. `l NAME SECONDS COMMAND` runs one look and frames it. A look has no input, so that it cannot
+# swallow the program; `timeout` ends its whole group; nice because the host has its own work. No file is written:
+# what a look prints is held in a variable. Byte counts because LC_ALL=C.
+_HEAD = """\
+exec 2>/dev/null </dev/null
+export LC_ALL=C PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+renice -n 10 $$ >/dev/null
+l() {
+o=$(timeout -k 1 "$2" sh -c "$3"; echo "/$?")
+c=${o##*/}
+o=${o%/*}
+[ ${#o} -le %LIMIT% ] || { c=cut; o=; }
+printf '\\n@look %s %s %s %s\\n%s' "%NONCE%" "$1" "$c" ${#o} "$o"
+}
+"""
+# The program comes to sh's standard input, and what is still unread of it would be lost with `exec </dev/null`: so
+# all of it is one function that is read whole before it runs.
+_WHOLE = "tram_looks() {{\n{body}\n}}\ntram_looks\nexit\n"
+
+
+class Ended(StrEnum):
+    """Why a look has no answer; the words are shown to operators as they are."""
+
+    NOT_THERE = "the program it asks is not on this host"
+    TOO_SLOW = "it did not end in time"
+    TOO_LONG = "it printed too much"
+    MISSING = "the host's answer broke off before it"
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """One thing to look at: a command for /bin/sh that only reads, and how long it may take."""
+
+    name: str
+    command: str
+    within: timedelta = timedelta(seconds=10)
+
+    def __post_init__(self) -> None:
+        if not _NAME.fullmatch(self.name):
+            raise ValueError(f"{self.name!r} cannot name a look")
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What a look printed, with its exit code; `ended` says why nothing can be said, empty when all is well."""
+
+    text: str
+    code: int
+    ended: str = ""
+
+
+def program(looks: Iterable[Look], nonce: str) -> str:
+    """The whole batch; `nonce` (letters and digits) marks its frames apart from whatever else the host prints."""
+    head = _HEAD.replace("%LIMIT%", str(LIMIT_BYTES)).replace("%NONCE%", nonce)
+    body = "\n".join(
+        f"l {look.name} {max(1, round(look.within.total_seconds()))} {shlex.quote(look.command)}" for look in looks
+    )
+    return _WHOLE.format(body=f"{head}{body}\nprintf '\\n@look %s end 0 0\\n' {nonce}")
+
+
+def read(answer: bytes, looks: Iterable[Look], nonce: str) -> dict[str, Seen]:
+    """Each look's answer. One whose frame is missing or broken off is there too, with `ended` set."""
+    found: dict[str, Seen] = {}
+    frame = re.compile(rb"\n@look " + nonce.encode() + rb" ([a-z0-9_]+) ([0-9]+|cut) ([0-9]+)\n")
+    at = 0
+    while match := frame.search(answer, at):
+        at = match.end() + int(match[3])
+        if at > len(answer):
+            break
+        found[match[1].decode()] = _seen(match[2].decode(), answer[match.end() : at])
+    return {look.name: found.get(look.name, Seen("", -1, Ended.MISSING)) for look in looks}
+
+
+def _seen(code: str, raw: bytes) -> Seen:
+    if code == "cut":
+        return Seen("", -1, Ended.TOO_LONG)
+    text = raw.decode("utf-8", "replace")
+    if code in ("124", "137"):  # timeout(1): it was ended, or had to be killed
+        return Seen(text, int(code), Ended.TOO_SLOW)
+    return Seen(text, int(code), Ended.NOT_THERE if code == "127" else "")

@@ -1,0 +1,129 @@
+"""One host, one connection, one batch: OpenSSH's own client, told to say what the host's sshd offered."""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from tram.core.errors import ProgramFailed
+from tram.look.program import Look, Seen, program, read
+from tram.register import Host, Province
+from tram.register.connection import connection
+
+_OFFERS = {
+    "KEX algorithms": "kex",
+    "host key algorithms": "hostkeys",
+    "ciphers stoc": "ciphers",
+    "MACs stoc": "macs",
+}
+_REASONS = (
+    ("host key verification failed", "it has another key than the one pinned for it: tram host bootstrap"),
+    ("identification has changed", "it has another key than the one pinned for it: tram host bootstrap"),
+    ("permission denied", "it refuses the centre's key: tram host bootstrap"),
+    ("a password is required", "sudo is refused: its operator needs sudo without a password (tram host bootstrap)"),
+    ("not in the sudoers", "sudo is refused: its operator needs sudo without a password (tram host bootstrap)"),
+    ("not allowed to execute", "sudo is refused: its operator needs sudo without a password (tram host bootstrap)"),
+    ("sudo: command not found", "it has no sudo: tram host bootstrap"),
+    ("sudo: not found", "it has no sudo: tram host bootstrap"),
+    ("connection timed out", "it does not answer"),
+    ("no route to host", "it does not answer"),
+    ("connection refused", "nothing listens on its ssh port"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long a host may take: to be reached, and for everything."""
+
+    connect: timedelta = timedelta(seconds=15)
+    whole: timedelta = timedelta(seconds=120)
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """What was seen of a host. `error` is empty, or the one reason why all of it, or the rest of it, is unknown."""
+
+    host: str
+    error: str
+    seen: Mapping[str, Seen] = field(default_factory=dict)
+    offers: Mapping[str, str] = field(default_factory=dict)
+    seconds: float = 0.0
+
+
+def look_at(province: Province, host: Host, looks: Sequence[Look], patience: Patience) -> Looked:
+    """Ask a host everything. Never raises for what is wrong with the host.
+
+    Raises: ProgramFailed when there is no ssh here.
+    """
+    began, nonce = time.monotonic(), secrets.token_hex(8)
+    argv = ["ssh", *_options(province, patience), str(host.address), "exec sudo -n sh"]
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("LC_", "LANG"))}
+    late = ""
+    try:
+        process = subprocess.Popen(
+            argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment
+        )
+    except FileNotFoundError as error:
+        raise ProgramFailed("ssh: no such program", hint="run scripts/setup.sh") from error
+    with process:
+        try:
+            out, words = process.communicate(program(looks, nonce).encode(), patience.whole.total_seconds())
+        except subprocess.TimeoutExpired:
+            process.kill()
+            out, words = process.communicate()
+            late = f"it did not answer all of it within {patience.whole.total_seconds():.0f} s"
+    said = words.decode("utf-8", "replace")
+    seen = read(out, looks, nonce)
+    complete = b"@look " + nonce.encode() + b" end " in out
+    error_words = "" if complete else late or _reason(process.returncode, said)
+    return Looked(host.inventory_name, error_words, seen, _offers(said), time.monotonic() - began)
+
+
+def _options(province: Province, patience: Patience) -> list[str]:
+    """A connection of its own, so that the handshake is seen; -vv only for what the host's sshd offers."""
+    way = connection(province)
+    options = [
+        "BatchMode=yes",
+        "ClearAllForwardings=yes",
+        "Compression=yes",
+        "ControlPath=none",
+        "ControlMaster=no",
+        "UpdateHostKeys=no",
+        "PreferredAuthentications=publickey",
+        "IdentitiesOnly=yes",
+        "StrictHostKeyChecking=yes",
+        f'UserKnownHostsFile="{way.known_hosts}"',
+        f'IdentityFile="{way.key_file}"',
+        f"ConnectTimeout={max(1, round(patience.connect.total_seconds()))}",
+        "ServerAliveInterval=15",
+        "ServerAliveCountMax=3",
+    ]
+    file = ["-F", str(way.config_file)] if way.config_file else []
+    return [*file, "-vv", "-T", "-l", province.operator, *(word for option in options for word in ("-o", option))]
+
+
+def _offers(said: str) -> dict[str, str]:
+    """The algorithms of the host's KEXINIT (RFC 4253, 7.1), as ssh -vv writes it down."""
+    _, _, theirs = said.partition("peer server KEXINIT proposal")
+    found = re.findall(r"debug2: ([A-Za-z ]+): (\S*)", theirs)
+    offers: dict[str, str] = {}
+    for words, value in found:
+        if words in _OFFERS:
+            offers.setdefault(_OFFERS[words], value)
+    return offers
+
+
+def _reason(code: int, said: str) -> str:
+    """One sentence on why there is no answer."""
+    plain = [line.strip() for line in said.splitlines() if line.strip() and not line.startswith(("debug", "OpenSSH_"))]
+    low = "\n".join(plain).lower()
+    for word, reason in _REASONS:
+        if word in low:
+            return reason
+    return f"ssh ended with {code}: {plain[-1] if plain else 'no reason given'}"
