@@ -73,9 +73,9 @@ def targets(found: Mapping[str, Any]) -> list[Target]:
     for run, peer, line, names, times in plan:
         what, unit = words[names]
         label = f"{what}, {'first run' if run == 'first' else run}"
-        found_targets.append(
-            Target(label, line, of(_TUNED, line, peer, *names), of(_OURS, line, run, *names), times, unit)
-        )
+        theirs, ours = of(_TUNED, line, peer, *names), of(_OURS, line, run, *names)
+        if theirs is not None and ours is not None:
+            found_targets.append(Target(label, line, theirs, ours, times, unit))
     for line in (_BAD, _ADSL):
         theirs, ours = of(_LOCAL, line, again, "target_cpu"), of(_OURS, line, again, "target_cpu")
         if theirs is not None and ours is not None:
@@ -89,6 +89,8 @@ def _page(found: Mapping[str, Any]) -> Iterator[str]:
     load = f"{min(loads)} to {max(loads)} (median {statistics.median(loads):.1f})"
     said = ", ".join(f"{name} {number}" for name, number in versions.items())
     yield f"{found['date']}, {found['minutes']} min, {machine['cores']} cores, load {load}; {said}."
+    if note := found.get("note"):
+        yield f"**{note}**"
     yield ""
     yield "| number to reach | line | tuned Ansible | tram | tuned ÷ tram | target | |"
     yield "|---|---|---|---|---|---|---|"
