@@ -109,14 +109,6 @@ def packages(text: str) -> Settings:
     return gather((name, "installed") for state, name in words(text, 2) if state.startswith("ii"))
 
 
-def apt(text: str) -> Settings:
-    """Pending upgrades, the age of the lists, what apt is allowed, its timers."""
-    found = list(_named(text))
-    fixes = [(key, value) for key, value in found if key.startswith("pending ") and "security" in value.lower()]
-    found += [(f"security {key.split()[1]}", value) for key, value in fixes]
-    return gather(found)
-
-
 def plain(text: str) -> Settings:
     """Lines of "key value" or "key=value"."""
     return gather(_named(text))
@@ -136,8 +128,8 @@ def certificates(text: str) -> Settings:
 
 
 def _named(text: str) -> Iterable[tuple[str, str]]:
-    """First word: the key; for kinds of which there are many (pending, config, timer, set) the second belongs to it."""
-    many = {"pending", "config", "timer", "set", "kaudit", "failed"}
+    """First word: the key; of kinds of which there are many (security, config …) the second belongs to it."""
+    many = {"security", "config", "timer", "set", "kaudit", "failed"}
     for line in text.splitlines():
         if match := re.match(r"(\w+)=(.*)", line):
             yield match[1], match[2].strip()
@@ -168,7 +160,7 @@ READERS: Mapping[str, Callable[[Seen], Settings | str]] = {
     "units": _whole(units),
     "mounts": _whole(mounts),
     "packages": _whole(packages),
-    "apt": _whole(apt),
+    "apt": _whole(plain),
     "logs": _whole(plain),
     "time": _whole(plain),
     "certificates": _whole(certificates),

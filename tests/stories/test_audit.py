@@ -20,6 +20,13 @@ from ..conftest import LAB, REPO, take_over
 NAME = f"audit{os.getpid() % 100000}"
 DISTRICT, DEPARTMENT, HUB = "huong-khe-srv1", "so-noi-vu-srv1", "trung-tam-hub1"
 
+SECURITY_LIST = "/var/lib/apt/lists/hub_debian-security_dists_bookworm-security"
+"""The lab's image has none: a host that was never told of fixes fails for that alone."""
+ALL_FIXED = (
+    f"printf 'Label: Debian-Security\\n' > {SECURITY_LIST}_InRelease;"
+    f"printf 'Package: bash\\nVersion: 1.0\\n' > {SECURITY_LIST}_main_binary-amd64_Packages"
+)
+
 # What is planted by shell, and the controls that must fail for it, and only they.
 FAULTS = {
     "install -m 4755 /bin/true /usr/local/bin/lau-la": ["file-setid"],
@@ -43,6 +50,7 @@ FAULTS = {
     "mkdir -p /etc/systemd/system/dbus.service.d && "
     "echo '[Service]' > /etc/systemd/system/dbus.service.d/sua.conf": ["service-units-loaded"],
     "echo 'Acquire::AllowInsecureRepositories \"true\";' > /etc/apt/apt.conf.d/99la": ["updates-signed"],
+    f"printf 'Package: bash\\nVersion: 99.0\\n' > {SECURITY_LIST}_main_binary-amd64_Packages": ["updates-security"],
 }  # fmt: skip
 
 
@@ -100,11 +108,14 @@ def test_the_audit_changes_nothing_and_knows_everything_about_a_bare_host(lab: L
     assert {path for path in before | after if before.get(path) != after.get(path)} == set()
     assert found["hosts"][0]["counts"]["unknown"] == 0
     assert found["hosts"][0]["error"] == ""
+    assert "updates-security" in failing(found, DISTRICT)
     assert sum(carried.values()) <= 60_000
 
 
 def test_every_planted_fault_is_found_and_nothing_else(lab: Lab, tmp_path: Path) -> None:
+    assert lab.sh(DISTRICT, ["sh", "-c", ALL_FIXED]).code == 0
     _, clean = audit(tmp_path, "--limit", DISTRICT)
+    assert "updates-security" not in failing(clean, DISTRICT)
     for fault in FAULTS:
         done = lab.sh(DISTRICT, ["sh", "-c", fault])
         assert done.code == 0, f"{fault}: {done.stderr}"

@@ -63,7 +63,8 @@ def test_on_metal_the_same_control_is_judged() -> None:
         ("units", "NeedDaemonReload=no", "NeedDaemonReload=yes", "service-units-loaded"),
         ("packages", "un  nis", "ii  nis", "service-unwanted"),
         ("apt", "lists_age_days 0", "lists_age_days 30", "updates-security"),
-        ("apt", "reboot no", "pending openssl 3.0.17-1 Debian-Security:12/stable-security \nreboot no",
+        ("apt", "lists_age_days 0\n", "", "updates-security"),
+        ("apt", "reboot no", "security openssl 3.0.17-1\nreboot no",
          "updates-security"),
         ("apt", "AllowInsecureRepositories 0", "AllowInsecureRepositories true", "updates-signed"),
         ("logs", "storage persistent", "storage volatile", "log-kept"),
@@ -78,7 +79,6 @@ def test_one_fault_fails_its_control_and_no_other(look: str, old: str, new: str,
     [
         ("ports", "0.0.0.0:22 ", "127.0.0.1:5432 "),
         ("ports", "0.0.0.0:22 ", "198.51.100.10:993 "),
-        ("apt", "reboot no", "pending nano 7.2-1 Debian:12.9/stable \nreboot no"),
         ("sysctl", "net.ipv4.tcp_syncookies = 1", "net.ipv4.tcp_syncookies = 1\nkernel.other = 5"),
     ],
 )
