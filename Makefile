@@ -20,10 +20,12 @@ lab-up: ## hosts and links only, nothing provisioned
 lab-down: ## take the lab away, whatever state it is in
 	.venv/bin/tram lab down
 
-bench: ## measure again what the READMEs under bench/ say (half an hour; no other lab may be up)
+bench: ## measure again what the READMEs under bench/ say (two hours; no other lab may be up)
 	scripts/setup.sh dev
-	.venv/bin/python bench/demo/run.py
+	.venv/bin/python bench/delivery/run.py
+	.venv/bin/python bench/scale/run.py
 	.venv/bin/python bench/executor/run.py
+	.venv/bin/python bench/demo/run.py
 
 lock: ## recompile the pinned requirements
 	scripts/lock
