@@ -3,7 +3,7 @@ is not forgotten."""
 
 from __future__ import annotations
 
-import itertools
+import uuid
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -16,8 +16,6 @@ from tram.ledger import State
 from .rollout.office import FAR, HOSTS, HUB, PILOT, STACK, Office, wait
 
 pytestmark = pytest.mark.lab
-
-_EDITIONS = itertools.count(1)
 
 
 @pytest.fixture
@@ -33,7 +31,7 @@ def office(managed: Lab, tmp_path: Path) -> Iterator[Office]:
 @pytest.fixture
 def notice(office: Office) -> str:
     """A notice that never hung anywhere."""
-    text = f"{office.base.name}-{next(_EDITIONS)}"
+    text = uuid.uuid4().hex
     office.give(bang_tin_notice=text)
     return text
 
