@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-import tram.act.target
+import tram.register.model
 from tram.cli.main import main
 
 ROOT = Path(__file__).parents[3]
@@ -63,7 +63,7 @@ class Desk:
 def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Desk:
     state = tmp_path / "labs" / "lab"
     state.mkdir(parents=True)
-    monkeypatch.setattr(tram.act.target, "LABS", state.parent)
+    monkeypatch.setattr(tram.register.model, "LABS", state.parent)
     monkeypatch.delenv("TRAM_LAB", raising=False)
     monkeypatch.setenv("TRAM_SECRETS", str(tmp_path / "secrets"))
     monkeypatch.setenv("LC_ALL", "en_US.UTF-8")
