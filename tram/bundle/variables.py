@@ -72,14 +72,16 @@ def naming(variables: Mapping[str, Any], paths: Sequence[str]) -> Iterator[tuple
 
 def inventory(host: str, groups: Mapping[str, Sequence[str]], variables: Mapping[str, Mapping[str, Any]]) -> bytes:
     """inventory.yml: `variables` by host, `groups` by name, of which only hosts with variables are written. What all
-    hosts agree on is written once; a group without hosts only matters where other hosts do."""
-    names = sorted(variables)
+    hosts agree on is written once; a group without hosts only matters where other hosts do. Hosts stand in their groups
+    in the order they have at the centre, and so do the keys of a value: roles go through both."""
+    names = [name for name in groups.get("all", ()) if name in variables]
+    names += sorted(variables.keys() - set(names))
     shared = {
         name: value
         for name, value in variables[host].items()
         if len(names) > 1 and all(name in v and v[name] == value for v in variables.values())
     }
-    own = {name: {k: v for k, v in variables[name].items() if k not in shared} for name in names}
+    own = {name: {k: v for k, v in sorted(variables[name].items()) if k not in shared} for name in names}
     own[host] |= {
         "ansible_connection": "local",
         "ansible_python_interpreter": variables[host].get("ansible_python_interpreter", PYTHON),
@@ -88,11 +90,12 @@ def inventory(host: str, groups: Mapping[str, Sequence[str]], variables: Mapping
     }
     children: dict[str, Any] = {
         group: {"hosts": {name: {} for name in members if name in variables}}
-        for group, members in groups.items()
+        for group, members in sorted(groups.items())
         if group not in ("all", "ungrouped") and (len(names) > 1 or host in members)
     }
-    document = {"all": {"hosts": own, "vars": shared, "children": children}}
-    text = yaml.dump(_native(document), Dumper=_Dumper, allow_unicode=True, sort_keys=True, width=2**20)
+    own[host] = dict(sorted(own[host].items()))
+    document = {"all": {"hosts": own, "vars": dict(sorted(shared.items())), "children": children}}
+    text = yaml.dump(_native(document), Dumper=_Dumper, allow_unicode=True, sort_keys=False, width=2**20)
     return str(text).encode()
 
 

@@ -373,3 +373,22 @@ def test_a_play_says_that_a_run_that_fails_is_undone(bench: Bench) -> None:
         content = bench.build()
         assert ("tram.json" in content.tree.files) is told
         assert not told or text_of(content, "tram.json") == '{"on_failure":"restore"}'
+
+
+def test_hosts_and_keys_stand_in_the_order_they_have_at_the_centre(bench: Bench) -> None:
+    bench.write(
+        {
+            "playbooks/play.yml": "- {hosts: mail, roles: [post]}\n",
+            "inventories/lab/group_vars/all.yml": "post_doors: {west: 1, east: 2, north: {b: 1, a: 2}}\n",
+            "roles/post/tasks/main.yml": """
+                - ansible.builtin.debug: {msg: "{{ groups['mail'] }} {{ hostvars | length }} {{ post_doors }}"}
+            """,
+        }
+    )
+    text = text_of(bench.build(), "inventory.yml")
+    document = yaml.safe_load(text)["all"]
+    order = ["trung-tam-hub1", "so-noi-vu-srv1", "huong-khe-srv1"]
+    assert list(document["hosts"]) == order
+    assert list(document["children"]["mail"]["hosts"]) == order
+    doors = document["vars"].get("post_doors") or document["hosts"][FAR]["post_doors"]
+    assert (list(doors), list(doors["north"])) == (["west", "east", "north"], ["b", "a"])
