@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 from tram.core.errors import TramError
 from tram.core.frames import BrokenWire
@@ -22,6 +22,8 @@ from tram.register import Province
 
 # A host that asks for the same again and again, or never takes a fresh connection as one, is not argued with for ever.
 _MOST_REPEATS = 5
+# A host that works long says nothing new for long; while the line stands that is no reason to lose patience.
+_STOOD_SECONDS = 60.0
 
 
 class Delivery:
@@ -50,6 +52,7 @@ class Delivery:
         self.wait, self.may_install, self.now_anyway = wait, may_install, now_anyway
         self.hosts = HostMemory(province.code)
         self.began = time.monotonic()
+        self.met = 0.0  # when the host spoke first on the connection of now
         before = ledger.host(job.run, job.host)
         self.used_before = before.bytes_down
         self.accepted = before.site_state is not None  # the host has spoken of this run
@@ -92,6 +95,9 @@ class Delivery:
                 if isinstance(problem, Barred) and not self.accepted:
                     raise
                 self.teller.tell(phase=Phase.CALLING, note=problem.message)
+                if self.met and time.monotonic() - self.met > _STOOD_SECONDS:
+                    self.patience.went_on()  # a connection that stood so long was no failure
+                self.met = 0.0
                 if not self.patience.again():
                     return self._delivered(self._given_up(problem.message))
 
@@ -115,6 +121,7 @@ class Delivery:
         greeting = read_greeting(line, self.province, self.site, self.host)
         line.patience = self.policy.answer
         self.contacts += 1
+        self.met = time.monotonic()
         self.teller.tell(heard=True, note="")
         told = greeting.runs.get(self.job.run)
         self.accepted = told is not None
@@ -224,8 +231,9 @@ class Delivery:
     def _given_up(self, problem: str) -> Ended:
         if self.accepted:
             return Ended(Outcome.NOT_REACHED, f"the host has the order, its result was not heard yet: {problem}")
-        minutes = timedelta(seconds=self.patience.bound) / timedelta(minutes=1)
-        return Ended(Outcome.NOT_REACHED, f"nothing went forward for {minutes:.0f} min: {problem}")
+        bound = self.patience.bound
+        span = f"{bound / 60:.0f} min" if bound >= 120 else f"{bound:.0f} s"
+        return Ended(Outcome.NOT_REACHED, f"nothing went forward for {span}: {problem}")
 
     def _delivered(self, ended: Ended) -> Delivered:
         self.teller.tell(phase=Phase.OVER, note=ended.reason)

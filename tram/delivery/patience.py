@@ -26,8 +26,12 @@ class Patience:
         self.contacted = True
         if mark != self._mark:
             self._mark = mark
-            self._last_step = time.monotonic()
-            self.failures = 0
+            self.went_on()
+
+    def went_on(self) -> None:
+        """Up to now things went forward; from here on it counts."""
+        self._last_step = time.monotonic()
+        self.failures = 0
 
     @property
     def bound(self) -> float:
