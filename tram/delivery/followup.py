@@ -24,4 +24,3 @@ def follow_up(ledger: Ledger, province: Province, run: str) -> dict[str, Content
     hosts = [find_host(province, name)[1] for name in given]
     built = build_all(Path(shown.run.playbook).resolve(), province, hosts, secrets=province.secrets_dir)
     return {name: content for name, content in built.items() if content.tree.digest != given[name]}
-
