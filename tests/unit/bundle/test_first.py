@@ -7,21 +7,7 @@ import pytest
 from tram.bundle.assembly import BundleInvalid
 
 from .bench import FAR, Bench
-
-CERTIFICATE = {
-    "playbooks/play.yml": "- {hosts: mail, roles: [post]}\n",
-    "playbooks/ask.yml": "- {hosts: mail, roles: []}\n",
-    "playbooks/sign.yml": "- {hosts: mail, roles: []}\n",
-    "roles/post/tasks/main.yml": "- ansible.builtin.debug: {msg: hello}\n",
-    "roles/post/defaults/main.yml": """
-        post_due: "{{ (tram_secrets_dir ~ '/pki/' ~ inventory_hostname ~ '.crt') is not exists }}"
-    """,
-    "roles/post/meta/tram.yml": """
-        first: [{when: "{{ post_due }}", host: playbooks/ask.yml, centre: playbooks/sign.yml}]
-        secrets: [{path: "pki/{{ inventory_hostname }}.crt", required: true}]
-        returns: ["pki/{{ inventory_hostname }}.csr"]
-    """,
-}
+from .certificate import CERTIFICATE
 
 
 def test_the_host_is_asked_first_while_the_centre_has_nothing_of_it(bench: Bench) -> None:

@@ -13,6 +13,7 @@ from tram.delivery.first import CentreFailed, NotYet, due, prepare
 from tram.ledger import Ended, Job, Ledger, Outcome
 
 from ..bundle.bench import FAR, Bench, set_up
+from ..bundle.certificate import CERTIFICATE
 
 pytestmark = pytest.mark.slow
 
@@ -32,22 +33,7 @@ SIGN = """
 def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
     found = set_up(tmp_path / "project")
     monkeypatch.setenv("TRAM_SECRETS", str(found.secrets))
-    return found.write(
-        {
-            "playbooks/play.yml": "- {hosts: mail, roles: [post]}\n",
-            "playbooks/ask.yml": "- {hosts: mail, gather_facts: false, roles: [post]}\n",
-            "playbooks/sign.yml": SIGN,
-            "roles/post/tasks/main.yml": "- ansible.builtin.debug: {msg: hello}\n",
-            "roles/post/defaults/main.yml": """
-                post_due: "{{ (tram_secrets_dir ~ '/pki/' ~ inventory_hostname ~ '.crt') is not exists }}"
-            """,
-            "roles/post/meta/tram.yml": """
-                first: [{when: "{{ post_due }}", host: playbooks/ask.yml, centre: playbooks/sign.yml}]
-                secrets: [{path: "pki/{{ inventory_hostname }}.crt", required: true}]
-                returns: ["pki/{{ inventory_hostname }}.csr"]
-            """,
-        }
-    )
+    return found.write(CERTIFICATE | {"playbooks/sign.yml": SIGN})
 
 
 @pytest.fixture
