@@ -20,10 +20,15 @@ from tram.core.events import Event
 from tram.ledger import Ended, Job, Ledger, Outcome
 from tram.rollout.fanout import Deliver
 
-# Works as long as it was told, notes that it did, then puts its result down whole.
+# Accepts a run once, by making its directory; works as long as it was told, notes that it did, then puts its result down
+# whole. All by itself: who called it may be killed at any moment.
 RUNNER = """
 import json, os, sys, time
 folder, seconds, result = sys.argv[1], float(sys.argv[2]), sys.argv[3]
+try:
+    os.mkdir(folder)
+except FileExistsError:
+    sys.exit()
 time.sleep(seconds)
 with open(os.path.join(folder, "..", "work"), "a") as file:
     file.write("applied\\n")
@@ -83,18 +88,12 @@ def deliver(root: str, seconds: float, job: Job) -> Ended:
         raise ValueError("the bundle cannot be built")
     result = GOOD | how
     folder = home / job.run
-    if _accept(folder):
-        argv = [
-            sys.executable,
-            "-S",
-            "-c",
-            RUNNER,
-            str(folder),
-            str(random.uniform(seconds / 4, seconds)),
-            json.dumps(result),
-        ]
-        subprocess.Popen(argv, start_new_session=True, stdin=subprocess.DEVNULL)
+    seconds = random.uniform(seconds / 4, seconds)
+    argv = [sys.executable, "-S", "-c", RUNNER, str(folder), str(seconds), json.dumps(result)]
+    subprocess.Popen(argv, start_new_session=True, stdin=subprocess.DEVNULL)
+    end = time.monotonic() + 120
     while not (folder / "result").exists():
+        assert time.monotonic() < end, f"{folder}: no result"
         time.sleep(0.02)
     body = json.loads((folder / "result").read_text())
     if not how.get("silent"):
@@ -102,12 +101,3 @@ def deliver(root: str, seconds: float, job: Job) -> Ended:
         Ledger(job.ledger).record([event], source=job.host)
     outcome = Outcome.DONE if body["outcome"] == "done" else Outcome.FAILED
     return Ended(outcome, body["reason"])
-
-
-def _accept(folder: Path) -> bool:
-    """A run is accepted once: the directory is made by one only."""
-    try:
-        folder.mkdir()
-    except FileExistsError:
-        return False
-    return True
