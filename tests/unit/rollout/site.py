@@ -20,8 +20,8 @@ from tram.core.events import Event
 from tram.ledger import Ended, Job, Ledger, Outcome
 from tram.rollout.fanout import Deliver
 
-# Accepts a run once, by making its directory; works as long as it was told, notes that it did, then puts its result down
-# whole. All by itself: who called it may be killed at any moment.
+# Accepts a run once, by making its directory; works as long as it was told, notes that it did, then puts its result
+# down whole. All by itself: who called it may be killed at any moment.
 RUNNER = """
 import json, os, sys, time
 folder, seconds, result = sys.argv[1], float(sys.argv[2]), sys.argv[3]
