@@ -39,8 +39,6 @@ def up_command(
 
     Examples: tram lab up · tram lab up --name test1 --inventory inventories/lab
     """
-    if name:
-        os.environ["TRAM_LAB"] = name  # the lab's secrets are where this says
     lab = up(inventory, name, _say)
     _say(f"{lab.paths.name} is up: ssh -F {lab.paths.state}/ssh_config HOST, or tram lab sh HOST")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 
 from tram.lab.paths import LabPaths
@@ -15,6 +16,8 @@ def write_ssh_files(paths: LabPaths, province: Province, host_keys: Mapping[str,
     keys are pinned before the first contact.
     """
     state = paths.state
+    # Of this lab, whichever one is meant elsewhere ($TRAM_LAB, see Province.secrets_dir).
+    secrets = os.environ.get("TRAM_SECRETS") or state / "secrets"
     known, blocks = [], []
     for site in province.sites:
         for host in site.hosts:
@@ -27,7 +30,7 @@ def write_ssh_files(paths: LabPaths, province: Province, host_keys: Mapping[str,
         + "".join(blocks)
         + f"""Host *
     User {province.operator}
-    IdentityFile {province.secrets_dir}/ssh/id_ed25519
+    IdentityFile {secrets}/ssh/id_ed25519
     IdentityFile {state}/root_key
     IdentitiesOnly yes
     UserKnownHostsFile {state}/known_hosts
