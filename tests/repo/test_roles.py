@@ -14,8 +14,8 @@ import yaml
 
 REPO = Path(__file__).parents[2]
 ROLES = sorted(path for path in (REPO / "roles").iterdir() if (path / "tasks").is_dir())
-NO_SERVICE = {"preflight"}
-"""Roles that leave nothing on a host, so that there is nothing to verify there."""
+NO_SERVICE = {"preflight", "control", "guard"}
+"""Roles that leave nothing running on a host: there is nothing to verify there."""
 
 TYPES: dict[str, type | tuple[type, ...]] = {
     "str": str,

@@ -1,0 +1,249 @@
+"""The module `control` of roles/control, run as Ansible runs it, on files of a temporary directory."""
+
+from __future__ import annotations
+
+import grp
+import importlib.util
+import json
+import os
+import pwd
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+from ansible.module_utils import basic
+
+ROLE = Path(__file__).parents[3] / "roles/control"
+Run = Callable[..., dict[str, Any]]
+
+
+def load(name: str, path: Path) -> ModuleType:
+    """A module of the role, under the name Ansible gives it."""
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def things() -> ModuleType:
+    return load("ansible.module_utils.control_things", ROLE / "module_utils/control_things.py")
+
+
+@pytest.fixture
+def run(tmp_path: Path, things: ModuleType, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
+    control = load("tram_test_control", ROLE / "library/control.py")
+    mask = os.umask(0o022)
+    os.umask(mask)
+
+    def go(*controls: dict[str, Any], check_mode: bool = False, **params: Any) -> dict[str, Any]:
+        arguments = {"controls": list(controls), "state": str(tmp_path / "state"), **params}
+        arguments |= {"_ansible_check_mode": check_mode, "_ansible_diff": True, "_ansible_remote_tmp": str(tmp_path)}
+        monkeypatch.setattr(basic, "_ANSIBLE_ARGS", json.dumps({"ANSIBLE_MODULE_ARGS": arguments}).encode())
+        monkeypatch.setattr(basic, "_ANSIBLE_PROFILE", "legacy", raising=False)
+        capsys.readouterr()
+        try:
+            control.main()
+        except SystemExit:
+            told: dict[str, Any] = json.loads(capsys.readouterr().out)
+            return told
+        finally:
+            os.umask(mask)
+        raise AssertionError("the module did not end by itself")
+
+    return go
+
+
+def me(item: dict[str, Any]) -> dict[str, Any]:
+    """The same thing, owned by whoever runs the tests."""
+    return {"owner": pwd.getpwuid(os.geteuid()).pw_name, "group": grp.getgrgid(os.getegid()).gr_name, **item}
+
+
+def tree(folder: Path) -> dict[str, tuple[str, str]]:
+    """Every path below, with its mode and content."""
+    return {
+        str(path.relative_to(folder)): (
+            f"{path.lstat().st_mode:o}",
+            str(path.readlink()) if path.is_symlink() else path.read_text() if path.is_file() else "",
+        )
+        for path in sorted(folder.rglob("*"))
+    }
+
+
+@pytest.fixture
+def etc(tmp_path: Path) -> Path:
+    etc = tmp_path / "etc"
+    etc.mkdir()
+    (etc / "login.defs").write_text("# old\nUMASK 022\nPASS 9\nUMASK 077\nno end of line")
+    (etc / "issue").write_text("Debian\n")
+    (etc / "issue").chmod(0o640)
+    (etc / "target").symlink_to("elsewhere")
+    return etc
+
+
+def control(etc: Path) -> dict[str, Any]:
+    """A control with every kind of thing in it."""
+    return {
+        "id": "many-things",
+        "files": [
+            me({"path": str(etc / "new.d/deep/file.conf"), "content": "a\n", "mode": "0600"}),
+            me({"path": str(etc / "issue"), "content": "Trạm\n"}),
+            {"path": str(etc / "target"), "link": "/dev/null"},
+            {"path": str(etc / "login.defs"), "mode": "0600"},
+        ],
+        "lines": [
+            {"path": str(etc / "login.defs"), "match": "^UMASK", "line": "UMASK 027"},
+            {"path": str(etc / "login.defs"), "match": "^NEW ", "line": "NEW 1", "after": "^# old"},
+            {"path": str(etc / "login.defs"), "match": "^PASS"},
+        ],
+    }
+
+
+def test_what_is_asked_for_is_written_once_and_then_left_alone(run: Run, etc: Path) -> None:
+    first = run(control(etc))
+    assert first["changed"] is True
+    assert first["applied"] == ["many-things"]
+    assert (etc / "login.defs").read_text() == "# old\nNEW 1\nUMASK 027\nno end of line\n"
+    assert (etc / "issue").read_text() == "Trạm\n"
+    assert tree(etc)["new.d/deep/file.conf"] == ("100600", "a\n")
+    second = run(control(etc))
+    assert (second["changed"], second["applied"], second["paths"]) == (False, [], [])
+
+
+def test_undo_leaves_nothing_of_a_control(run: Run, etc: Path) -> None:
+    before = tree(etc)
+    run(control(etc))
+    told = run(control(etc), off=["many-things"])
+    assert told["undone"] == ["many-things"]
+    assert tree(etc) == before
+    assert run(control(etc), off=["many-things"])["changed"] is False
+
+
+def test_what_changed_while_a_control_was_off_is_what_stood_before_it(run: Run, etc: Path) -> None:
+    run(control(etc))
+    run(control(etc), off=["many-things"])
+    (etc / "issue").write_text("by hand\n")
+    run(control(etc))
+    run(control(etc), off=["many-things"])
+    assert (etc / "issue").read_text() == "by hand\n"
+
+
+def test_an_undo_that_was_itself_taken_back_loses_nothing(run: Run, etc: Path, tmp_path: Path) -> None:
+    """A lock-out brings /etc back to the hardened state; the record stays where it is."""
+    before = tree(etc)
+    run(control(etc))
+    shutil.copytree(etc, tmp_path / "hardened", symlinks=True)
+    run(control(etc), off=["many-things"])
+    shutil.rmtree(etc)
+    shutil.copytree(tmp_path / "hardened", etc, symlinks=True)
+    run(control(etc))
+    run(control(etc), off=["many-things"])
+    assert tree(etc) == before
+
+
+def test_a_dry_run_says_what_would_change_and_changes_nothing(run: Run, etc: Path, tmp_path: Path) -> None:
+    before = tree(tmp_path)
+    assert run(control(etc), check_mode=True)["applied"] == ["many-things"]
+    assert tree(tmp_path) == before
+    run(control(etc))
+    hardened = tree(tmp_path)
+    assert run(control(etc), check_mode=True)["changed"] is False
+    assert run(control(etc), check_mode=True, off=["many-things"])["undone"] == ["many-things"]
+    assert tree(tmp_path) == hardened
+
+
+def test_what_a_control_manages_no_longer_goes_back(run: Run, etc: Path) -> None:
+    run(control(etc))
+    less = control(etc) | {"files": control(etc)["files"][:1]}
+    assert run(less)["applied"] == ["many-things"]
+    assert (etc / "issue").read_text() == "Debian\n"
+    assert run(less)["changed"] is False
+
+
+def test_a_killed_run_is_completed_by_the_next(run: Run, etc: Path, things: ModuleType) -> None:
+    before, killed = tree(etc), {"after": 0}
+    whole = things.Node.change
+
+    def dies(self: Any, validate: Any) -> None:
+        if killed["after"] == 1:
+            raise KeyboardInterrupt
+        killed["after"] += 1
+        whole(self, validate)
+
+    things.Node.change = dies
+    with pytest.raises(KeyboardInterrupt):
+        run(control(etc))
+    things.Node.change = whole
+    run(control(etc))
+    assert (etc / "issue").read_text() == "Trạm\n"
+    run(control(etc), off=["many-things"])
+    assert tree(etc) == before
+
+
+def test_a_whole_that_is_refused_is_put_back(run: Run, etc: Path, tmp_path: Path) -> None:
+    before = tree(etc)
+    told = run(control(etc), check=["sh", "-c", "echo line 7 is wrong >&2; exit 3"])
+    assert told["failed"] is True
+    assert "line 7 is wrong" in told["msg"]
+    assert "many-things" in told["msg"]
+    assert {k: v for k, v in tree(etc).items() if not k.startswith("new.d")} == before
+    assert not (tmp_path / "state/many-things.json").exists()
+
+
+def test_a_file_that_is_refused_is_never_in_its_place(run: Run, etc: Path) -> None:
+    item = me({"path": str(etc / "issue"), "content": "bad\n", "validate": "grep -q good %s"})
+    told = run({"id": "one", "files": [item]})
+    assert told["failed"] is True
+    assert (etc / "issue").read_text() == "Debian\n"
+    assert [path.name for path in etc.iterdir() if "tram-new" in path.name] == []
+
+
+def test_kernel_values_are_set_kept_and_put_back_and_what_cannot_be_is_told(
+    run: Run, tmp_path: Path, things: ModuleType
+) -> None:
+    things.Sysctl.root = tmp_path / "sys"
+    (tmp_path / "sys/kernel").mkdir(parents=True)
+    value = tmp_path / "sys/kernel/kptr_restrict"
+    value.write_text("0\n")
+    asked = {"id": "kernel-pointers", "sysctl": {"kernel.kptr_restrict": "2", "kernel.no_such": "1"}}
+    told = run(asked)
+    assert value.read_text() == "2\n"
+    assert told["unsupported"] == {"kernel.no_such": "the kernel has no such key"}
+    value.write_text("1\n")
+    assert run(asked)["changed"] is True
+    assert value.read_text() == "2\n"
+    run(asked, off=["kernel-pointers"])
+    assert value.read_text() == "0\n"
+
+
+def test_packages_are_recorded_and_only_those_that_came_with_the_control_are_to_go(run: Run) -> None:
+    asked = {"id": "log-audit", "packages": ["dpkg", "no-such-package"]}
+    assert run(asked)["install"] == ["no-such-package"]
+    assert run(asked, off=["log-audit"])["purge"] == []
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"id": "Not An Id"}, "no id"),
+        ({"id": "one", "fils": []}, "unknown fils"),
+        ({"id": "one", "lines": [{"path": "/etc/hosts", "match": "^a", "line": "b"}]}, "could not be found again"),
+    ],
+)
+def test_a_wrong_control_is_refused_before_anything_is_written(run: Run, wrong: dict[str, Any], words: str) -> None:
+    told = run(wrong)
+    assert told["failed"] is True
+    assert words in told["msg"]
+
+
+def test_two_controls_that_manage_the_same_are_refused(run: Run, etc: Path) -> None:
+    item = me({"path": str(etc / "issue"), "content": "x\n"})
+    told = run({"id": "one", "files": [item]}, {"id": "two", "files": [item]})
+    assert "managed by two controls: one and two" in told["msg"]
