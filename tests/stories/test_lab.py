@@ -113,3 +113,23 @@ def test_up_refuses_an_inventory_whose_hosts_are_real() -> None:
 def test_a_lab_name_that_could_not_be_a_machine_name_is_refused() -> None:
     with pytest.raises(BadInput, match="only a-z and 0-9"):
         open_lab("Lab.1")
+
+
+def test_a_host_sets_kernel_values_of_its_own_and_loads_them_again_after_a_power_cut(province_lab: Lab) -> None:
+    """The kernel that all hosts share, and the machine's own network, never notice."""
+    host, keys = "so-noi-vu-srv1", ["kernel.sysrq", "vm.mmap_min_addr", "net.ipv4.conf.all.log_martians"]
+    real = [Path("/proc/sys", *key.split(".")) for key in keys[1:]]
+    before = [path.read_text() for path in real]
+    file = "/etc/sysctl.d/60-story.conf"
+    province_lab.sh(host, ["sh", "-c", f"printf '{keys[0]}=0\n{keys[1]}=65000\n{keys[2]}=1\n' >{file} && sync"])
+    for _ in range(2):
+        province_lab.power_cut(host)
+        province_lab.power_on(host)
+        assert province_lab.sh(host, ["systemctl", "is-active", "systemd-sysctl"]).stdout.strip() == "active"
+        assert province_lab.sh(host, ["sysctl", "-n", *keys]).stdout.split() == ["0", "65000", "1"]
+        drift = ["sysctl", "-qw", "kernel.sysrq=438", "net.ipv4.conf.all.log_martians=0"]
+        assert province_lab.sh(host, drift).code == 0
+    boots = province_lab.sh(host, ["cat", "/proc/sys/kernel/random/boot_id"]).stdout
+    assert boots != Path("/proc/sys/kernel/random/boot_id").read_text()
+    assert [path.read_text() for path in real] == before
+    province_lab.sh(host, ["rm", file])

@@ -17,6 +17,7 @@ from tram.core.run import Ran, run
 from tram.lab.cgroup import make_groups
 from tram.lab.paths import LabPaths
 from tram.lab.process import children, find, wait_gone
+from tram.lab.sysctl import ENVIRONMENT, make_copies
 
 _BOOT_PATIENCE = timedelta(seconds=60)
 _STOP_PATIENCE = timedelta(seconds=20)
@@ -101,7 +102,7 @@ class Machine:
             "systemd-nspawn", "--quiet", "--boot", f"--directory={mount_point}", f"--machine={self.tag}",
             f"--hostname={self.name}", "--register=no", f"--network-namespace-path=/run/netns/{self.tag}",
             "--resolv-conf=off", "--timezone=off", "--console=pipe", "--capability=all", "--private-users=no",
-            "--link-journal=no",
+            "--link-journal=no", *make_copies(self.paths.run / f"{self.name}.sysctl", self.name),
         ]  # fmt: skip
         if not Path("/run/systemd/system").is_dir():
             nspawn.append("--keep-unit")  # no systemd on the machine that could give the host a scope
@@ -111,6 +112,7 @@ class Machine:
             subprocess.Popen(
                 ["unshare", "--mount", "sh", "-c", script, "sh", layers, mount_point, *nspawn],
                 stdin=subprocess.DEVNULL, stdout=console, stderr=console, start_new_session=True,
+                env={**os.environ, **ENVIRONMENT},
             )  # fmt: skip
 
     def wait_up(self, within: timedelta = _BOOT_PATIENCE) -> None:
