@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from tram.core.events import now
-from tram.site import clock, durable, runs
+from tram.site import clock, durable
+from tram.site.journaled import Journaled
 from tram.site.limits import DOWN_AT_LEAST_SECONDS, DOWN_FACTOR, PROBE_EVERY_SECONDS
 from tram.site.line import CUT_HERE, UNKNOWN, UP, Line
 from tram.site.place import Config, Place
-from tram.site.runs import Run
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,9 @@ class Verdict:
 class Waiting:
     """One run that waits. How long the line was up and down is journaled, so a power cut loses a few seconds of it."""
 
-    def __init__(self, place: Place, config: Config, run: Run, touched: dict[str, list[str]], seconds: int) -> None:
+    def __init__(
+        self, place: Place, config: Config, run: Journaled, touched: dict[str, list[str]], seconds: int
+    ) -> None:
         self.place = place
         self.run = run
         self.touched = touched
@@ -47,6 +49,8 @@ class Waiting:
             while True:
                 if self._confirmed():
                     return Verdict(False, f"by the centre, {waits['up'] + waits['down']:.0f} s after the change")
+                if (found := self.interrupted()) is not None:
+                    return found
                 if (verdict := self._judge(waits)) is not None and (kept := self._settle(verdict)) is not None:
                     return kept
                 waits = self._look(waits)
@@ -67,6 +71,10 @@ class Waiting:
         self.run.tell("state", state="confirming", seconds=self.seconds, touched=self.touched)
         return waits
 
+    def interrupted(self) -> Verdict | None:
+        """Something that ends the waiting although nobody confirmed."""
+        return None
+
     def _confirmed(self) -> bool:
         return self.run.document("confirmed.json") is not None
 
@@ -78,7 +86,8 @@ class Waiting:
             time.sleep(0.2)
         counts = verdict in (UP, UNKNOWN) or (verdict == CUT_HERE and self.before == UP)
         key = "up" if counts else "down"
-        waits = {**waits, key: waits[key] + time.monotonic() - began, "line": verdict}
+        seconds = waits[key] + time.monotonic() - began
+        waits = {**(self.run.journal().get("waits") or waits), key: seconds, "line": verdict}
         self.run.note(waits=waits)
         return waits
 
@@ -92,12 +101,9 @@ class Waiting:
         if waits["down"] >= self.bound and self.before == UP:
             text = f"the line answered before a change of {touched} and not once in {self.bound:.0f} s since"
             return Verdict(True, "no", text)
-        if waits["down"] >= self.bound and self._newer_waits():
+        if waits["down"] >= self.bound and self.run.superseded(self.place):
             return Verdict(False, "no: the line was down before the change already, and a newer order came by stick")
         return None
-
-    def _newer_waits(self) -> bool:
-        return any(run.order.serial > self.run.order.serial for run in runs.waiting(self.place))
 
     def _settle(self, verdict: Verdict) -> Verdict | None:
         """Make the verdict hold, unless the centre came at the last moment."""

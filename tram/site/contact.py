@@ -27,16 +27,16 @@ class Contact:
 def contact() -> Contact:
     """The connection this process serves; without ssh, this process itself since it started."""
     pid = os.getpid()
-    since = _started(pid)
+    since = started(pid)
     address = None
     for _ in range(_DEEPEST):
-        parent = _parent(pid)
+        parent = parent_of(pid)
         if parent <= 1:
             break
         pid = parent
         address = address or _ssh_client(pid)
-        if _name(pid).startswith("sshd"):
-            return Contact(_started(pid), address)
+        if command_name(pid).startswith("sshd"):
+            return Contact(started(pid), address)
     return Contact(since, address)
 
 
@@ -45,21 +45,24 @@ def _fields(pid: int) -> list[str]:
     return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
 
 
-def _started(pid: int) -> float:
+def started(pid: int) -> float:
+    """When a process started, in seconds of this boot's uptime; now, when it is gone."""
     try:
         return int(_fields(pid)[19]) / os.sysconf("SC_CLK_TCK")
     except (OSError, IndexError, ValueError):
         return clock.uptime()
 
 
-def _parent(pid: int) -> int:
+def parent_of(pid: int) -> int:
+    """A process's parent, 0 when it is gone."""
     try:
         return int(_fields(pid)[1])
     except (OSError, IndexError, ValueError):
         return 0
 
 
-def _name(pid: int) -> str:
+def command_name(pid: int) -> str:
+    """A process's name, "" when it is gone."""
     try:
         return Path(f"/proc/{pid}/comm").read_text().strip()
     except OSError:

@@ -5,8 +5,9 @@ Paths are relative to /, patterns are `fnmatch` ones over the whole path (`*` al
 
 from __future__ import annotations
 
-# What a snapshot holds. Beside /etc only keys that let the operator in.
-ROOTS = ("etc", "root/.ssh", "home/*/.ssh")
+# What a snapshot holds. Beside /etc keys that let the operator in, and what role `control` knows of what stood before:
+# it must not say of a control that was taken back that it stands.
+ROOTS = ("etc", "root/.ssh", "home/*/.ssh", "var/lib/tram/controls")
 
 # Made from other files, or by other programs' own bookkeeping: not worth guarding, wrong to bring back.
 LEFT_ALONE = (

@@ -13,6 +13,7 @@ from tram.core.canonical import BadDocument
 from tram.core.tree import Tree
 from tram.site import clock, durable, runs
 from tram.site.contact import Contact
+from tram.site.journaled import Journaled
 from tram.site.limits import KEPT_RUNS, KEPT_SNAPSHOTS
 from tram.site.place import Place
 from tram.site.refusal import Refusal
@@ -23,7 +24,7 @@ _RETURNED_FILE_BYTES = 64 * 2**10
 _RETURNED_FILES = 100
 
 
-def confirm(run: runs.Run, contact: Contact) -> None:
+def confirm(run: Journaled, contact: Contact) -> None:
     """Keep that the centre reached this host after the change: the change stays.
 
     Raises: Refusal (not-confirming, not-fresh).

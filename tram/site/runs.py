@@ -13,22 +13,18 @@ from tram.core import events
 from tram.core.canonical import BadDocument
 from tram.core.order import Order, is_run
 from tram.site import durable
+from tram.site.journaled import Journaled
 from tram.site.place import Place
 
 FINAL = ("done", "failed", "reverted", "refused")
 
 
-class Run:
-    """A run that was accepted here. Everything it knows is on the disk, so whoever comes after a power cut goes on."""
+class Run(Journaled):
+    """A run that was accepted here."""
 
     def __init__(self, path: Path) -> None:
-        self.path = path
-        self.name = path.name
         self.order = Order.parse((path / "order.json").read_bytes())
-
-    @property
-    def events_file(self) -> Path:
-        return self.path / "events.jsonl"
+        super().__init__(path, path.name, self.order.host)
 
     @property
     def tree(self) -> Path:
@@ -38,43 +34,17 @@ class Run:
     def signature(self) -> str:
         return (self.path / "order.sig").read_text()
 
-    def journal(self) -> dict[str, Any]:
-        """What was journaled last; at least `state`."""
-        found = durable.read_json(self.path / "state.json")
-        if isinstance(found, dict) and isinstance(found.get("state"), str):
-            return found
-        # Not there any more: another process has just retired it, and only what is over is retired.
-        return {"state": "accepted" if self.path.is_dir() else "done"}
-
-    def note(self, **changes: Any) -> dict[str, Any]:
-        """Change the journal; it is on the disk when this returns. The new journal."""
-        journal = {**self.journal(), **changes}
-        durable.write_json(self.path / "state.json", journal)
-        return journal
-
-    @property
-    def state(self) -> str:
-        return str(self.journal()["state"])
-
     @property
     def final(self) -> bool:
         return self.state in FINAL
 
-    def tell(self, kind: str, **body: Any) -> events.Event:
-        """Append the next event."""
-        return events.append(self.events_file, self.name, self.order.host, kind, body)
+    def superseded(self, place: Place) -> bool:
+        """Whether a newer order waits here."""
+        return any(run.order.serial > self.order.serial for run in waiting(place))
 
     def last_seq(self) -> int:
         """The number of the last event, 0 for none."""
         return events.last_seq(self.events_file)
-
-    def document(self, name: str) -> Any:
-        """A document in the run's directory, None when it is not there."""
-        return durable.read_json(self.path / name)
-
-    def put(self, name: str, document: object) -> None:
-        """Keep a document in the run's directory."""
-        durable.write_json(self.path / name, document)
 
 
 def create(place: Place, order: Order, signature: str, extra: Mapping[str, Any]) -> Run:

@@ -19,6 +19,7 @@ from typing import Any
 
 from tram.core.run import run
 from tram.site import clock, durable
+from tram.site.addresses import addresses
 from tram.site.guarded import LEFT_ALONE, ROOTS
 from tram.site.limits import SNAPSHOT_FILE_BYTES
 from tram.site.place import Config, Place
@@ -50,7 +51,8 @@ class Entry:
 class Snapshot:
     """A host at one moment. `packages`: "name version"; `active`: units that run; `units`: unit files that packages
     brought; `ruleset`: the kernel's nftables rules as text, None when there is no `nft`; `skipped`: too large;
-    `starts`: for each service that runs, the name systemd gave to this run of it, good within `boot`."""
+    `starts`: for each service that runs, the name systemd gave to this run of it, good within `boot`; `addresses`: the
+    kernel's own, with its routes."""
 
     files: dict[str, Entry]
     packages: list[str] = field(default_factory=list)
@@ -60,6 +62,7 @@ class Snapshot:
     skipped: list[str] = field(default_factory=list)
     starts: dict[str, str] = field(default_factory=dict)
     boot: str = ""
+    addresses: list[str] | None = None
 
     @classmethod
     def of(cls, document: Any) -> Snapshot:
@@ -67,6 +70,7 @@ class Snapshot:
         files = {path: Entry(a, b, c, d, e, tuple(f)) for path, (a, b, c, d, e, f) in document["files"].items()}
         found = cls(files, *(document[name] for name in ("packages", "active", "units", "ruleset", "skipped")))
         found.starts, found.boot = document.get("starts", {}), document.get("boot", "")
+        found.addresses = document.get("addresses")
         return found
 
     def document(self) -> dict[str, Any]:
@@ -109,6 +113,7 @@ def look(place: Place, config: Config, *, keep: bool = False) -> Snapshot:
         found.units = sorted({path.name for path in Path("/usr/lib/systemd/system").glob("*.[st]*")})
         found.ruleset = ruleset()
         found.starts, found.boot = _starts(found.active), clock.boot()
+        found.addresses = addresses()
     return found
 
 

@@ -5,26 +5,18 @@ accepted → verified → snapshot → applying → verifying → confirming →
 
 from __future__ import annotations
 
-import shutil
-from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 from tram.core.canonical import format_time
-from tram.core.run import run as run_program
-from tram.site import clock, durable, judge, report, snapshot
+from tram.site import clock, durable, judge, report
 from tram.site.apply import Ended, execute
 from tram.site.confirming import Waiting
 from tram.site.line import Line
 from tram.site.place import Config, Place
 from tram.site.refusal import Refusal, record
-from tram.site.restore import restore
 from tram.site.runs import Run
-from tram.site.snapshot import Snapshot
 from tram.site.store import Store
-from tram.site.touched import cutting, difference
-
-_ETC_TIMEOUT = timedelta(minutes=5)
+from tram.site.wayback import etckeeper, take_back, take_snapshot, touched
 
 
 def carry_out(place: Place, config: Config, run: Run) -> None:
@@ -95,12 +87,7 @@ class Steps:
     def guard(self) -> None:
         """Keep how the host is, before anything of it is changed. A dry run changes nothing, so it needs no guard."""
         if not self.order.check and self.run.document("snapshot.json") is None:
-            before, moved = snapshot.take(self.place, self.config)
-            if moved:
-                self._etckeeper("before")
-            self.run.put("snapshot.json", before.document())
-            for path in before.skipped[:20]:
-                self.run.tell("note", message=f"/{path} is too large to be kept, it would not be brought back")
+            take_snapshot(self.place, self.config, self.run)
         line = self._look_at_line() if self.order.confirm_seconds else None
         self.run.note(state="snapshot", line_before=line)
         self.run.tell("state", state="snapshot")
@@ -133,21 +120,21 @@ class Steps:
         if "touched" not in journal:
             once = journal.get("apply_attempt") == 1
             quiet = once and applied.code == 0 and applied.stats.get("changed") == 0
-            journal = self.run.note(touched={} if quiet else self._touched())
+            journal = self.run.note(touched={} if quiet else touched(self.place, self.config, self.run))
             if not quiet:
-                self._etckeeper("after")
-        touched: dict[str, list[str]] = journal["touched"]
+                etckeeper(self.config, f"after run {self.run.name}")
+        cuts: dict[str, list[str]] = journal["touched"]
         if failed and self._restores_failures():
-            self._restore(f"{failed}; the tree asks for the previous state then")
+            take_back(self.place, self.config, self.run, f"{failed}; the tree asks for the previous state then")
             self.end("failed", failed, restored=True, **numbers)
             return
         reason = journal.get("reverting")
-        if touched and self.order.confirm_seconds and not reason:
-            verdict = Waiting(self.place, self.config, self.run, touched, self.order.confirm_seconds).wait()
+        if cuts and self.order.confirm_seconds and not reason:
+            verdict = Waiting(self.place, self.config, self.run, cuts, self.order.confirm_seconds).wait()
             reason = verdict.reason if verdict.revert else None
             numbers["confirmed"] = verdict.text
         if reason:
-            self._restore(reason)
+            take_back(self.place, self.config, self.run, reason)
             self.end("reverted", f"{reason}{f'; before that: {failed}' if failed else ''}", **numbers)
             return
         self.end("failed" if failed else "done", failed, **numbers)
@@ -187,49 +174,10 @@ class Steps:
             proofs = [{**proof, "ok": False, "message": next(iter(wrong.values()))[:500]} for proof in proofs]
         return proofs
 
-    def _touched(self) -> dict[str, list[str]]:
-        before = self._before()
-        if before is None:
-            return {}
-        found = cutting(before, snapshot.look(self.place, self.config))
-        return {word: paths[:20] for word, paths in found.items()}
-
-    def _before(self) -> Snapshot | None:
-        document = self.run.document("snapshot.json")
-        return Snapshot.of(document) if document else None
-
     def _restores_failures(self) -> bool:
         """Whether the tree says that a failed run is to be undone (`tram.json`: {"on_failure": "restore"})."""
         found = durable.read_json(self.run.tree / "tram.json")
         return isinstance(found, dict) and found.get("on_failure") == "restore"
-
-    def _restore(self, reason: str) -> None:
-        """Bring the host back. Journaled first, so that a power cut in the middle of it ends in the same place."""
-        if not self.run.journal().get("restoring"):
-            self.run.note(reverting=reason, restoring=True)
-            self.run.tell("note", message=f"bringing back the previous state, because {reason}")
-        before = self._before()
-        if before is None:
-            self.run.tell("note", message="there is no snapshot to go back to")
-            return
-        restored, problems = restore(self.place, self.config, before)
-        left = difference(before, snapshot.look(self.place, self.config))
-        message = f"brought back {len(restored)} paths" + (f": {', '.join(restored[:20])}" if restored else "")
-        self.run.tell("note", message=message[:2000])
-        for problem in problems[:20]:
-            self.run.tell("note", message=f"not brought back: {problem}"[:2000])
-        if left.gone or left.changed:
-            still = ", ".join((*left.gone, *left.changed)[:10])
-            self.run.tell("note", message=f"still differs: {still}"[:2000])
-        self._etckeeper("reverted")
-
-    def _etckeeper(self, when: str) -> None:
-        """For people: what happened when, in the history they know. Nothing depends on it."""
-        if self.config.system != Path("/") or shutil.which("etckeeper") is None or not Path("/etc/.git").is_dir():
-            return
-        if run_program(["etckeeper", "unclean"], check=False, timeout=_ETC_TIMEOUT).code == 0:
-            message = f"tram: {when} run {self.run.name}"
-            run_program(["etckeeper", "commit", message], check=False, timeout=_ETC_TIMEOUT)
 
     def _look_at_line(self) -> str:
         line = Line(self.place, self.config)

@@ -43,6 +43,8 @@ def cutting(before: Snapshot, after: Snapshot) -> dict[str, list[str]]:
         found["units"] = units
     if before.ruleset != after.ruleset and after.ruleset is not None:
         found.setdefault("firewall", []).append("the kernel's rules")
+    if None not in (before.addresses, after.addresses) and before.addresses != after.addresses:
+        found.setdefault("network", []).append("the kernel's addresses and routes")
     return {word: paths for word, paths in found.items() if paths}
 
 

@@ -7,6 +7,7 @@ from datetime import timedelta
 from fnmatch import fnmatchcase
 
 from tram.core.run import run
+from tram.site.addresses import bring_back_addresses
 from tram.site.guarded import TELL, UNITS_LEFT_ALONE
 from tram.site.snapshot import Snapshot, active_units, ruleset
 
@@ -47,7 +48,7 @@ def settle(before: Snapshot, after: Snapshot, restored: list[str]) -> list[str]:
             and not _ours(unit)
         ):
             problems += _systemctl("start", unit)
-    return problems + _rules(before)
+    return problems + _rules(before) + bring_back_addresses(before.addresses)
 
 
 def _otherwise(before: Snapshot, after: Snapshot, restored: list[str]) -> list[str]:

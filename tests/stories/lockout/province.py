@@ -1,0 +1,41 @@
+"""A province of a hub and some bare hosts that may be harmed, all on a good line; the last of them runs Debian 13."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from ...conftest import LAB
+
+HUB = "trung-tam-hub1"
+_SITE = """\
+code: {code}
+name: Phòng thử {number}
+tier: department
+parent: trung-tam
+network: 198.51.100.{network}/28
+link:
+  class: fibre
+hosts:
+  - name: srv1
+    address: 198.51.100.{address}
+    year: 2010
+    model: IBM System x3400 M2
+    ram_mb: 2048
+    cores: 2
+    suite: {suite}
+    functions: []
+"""
+
+
+def write_province(folder: Path, hosts: int) -> list[str]:
+    """Lay out the inventory; the hosts that may be harmed, each a site of its own."""
+    shutil.copytree(LAB, folder, ignore=shutil.ignore_patterns("huong-khe.yml", "so-noi-vu.yml", "group_vars", "__pycache__"))
+    names = []
+    for number in range(hosts):
+        code, network = f"phong-thu-{number}", 16 * number
+        suite = "trixie" if number == hosts - 1 else "bookworm"
+        text = _SITE.format(code=code, number=number, network=network, address=network + 2, suite=suite)
+        (folder / f"sites/{code}.yml").write_text(text, encoding="utf-8")
+        names.append(f"{code}-srv1")
+    return names
