@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.control_fields import Field
 from ansible.module_utils.control_things import Impossible, Line, Node, Package, Rights, Sysctl, Thing, replace
 
 DOCUMENTATION = r"""
@@ -31,7 +32,8 @@ options:
     description:
       - Each has C(id) and any of C(files) (C(path) with C(content), C(link), C(absent) or only rights; C(mode),
         C(owner), C(group), C(validate) with %s, C(if_there)), C(lines) (C(path), C(match), C(line), C(after) or
-        C(before), C(if_there)), C(sysctl) (key to value), C(packages) (recorded; installing is the role's).
+        C(before), C(if_there)), C(fields) (C(path), C(entry), C(field), C(value), of passwd(5) and its like),
+        C(sysctl) (key to value), C(packages) (recorded; installing is the role's).
     type: list
     elements: dict
     required: true
@@ -66,7 +68,7 @@ unsupported: {description: Kernel value to the reason why it cannot be set here.
 """
 
 OURS = {"mode": "0600", "uid": os.geteuid(), "gid": os.getegid()}
-KINDS = {"packages": Package, "files": Node, "lines": Line, "sysctl": Sysctl}
+KINDS = {"packages": Package, "files": Node, "lines": Line, "fields": Field, "sysctl": Sysctl}
 
 
 class Record:
@@ -271,6 +273,7 @@ def things_of(module: AnsibleModule, control: dict[str, Any]) -> Iterator[Thing]
     for item in control.get("files") or []:
         yield Rights(item) if not {"content", "link", "absent"} & set(item) else Node(item["path"], item)
     yield from (Line(item["path"], item) for item in control.get("lines") or [])
+    yield from (Field(item) for item in control.get("fields") or [])
     yield from (Sysctl(key, str(value)) for key, value in (control.get("sysctl") or {}).items())
 
 
@@ -293,7 +296,7 @@ def run(module: AnsibleModule) -> None:
         on = control["id"] not in module.params["off"]
         for part, asked in (
             (packages, "packages" in control),
-            (rest, bool({"files", "lines", "sysctl"} & set(control))),
+            (rest, bool((set(KINDS) - {"packages"}) & set(control))),
         ):
             call.packages_only = part is packages
             if asked and on:

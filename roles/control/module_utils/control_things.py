@@ -17,6 +17,8 @@ from typing import Any
 
 State = dict[str, Any]
 Validate = Callable[[str, Path], None]
+# Kinds of things from files that build on this one.
+OTHERS: dict[str, Callable[[str], Thing]] = {}
 
 
 class Impossible(Exception):
@@ -69,7 +71,7 @@ class Thing:
         if kind == "line":
             path, _, match = name.partition(":")
             return Line(path, {"match": match})
-        return {"package": Package, "file": Node, "rights": Rights, "sysctl": Sysctl}[kind](name)
+        return {"package": Package, "file": Node, "rights": Rights, "sysctl": Sysctl, **OTHERS}[kind](name)
 
     def now(self) -> State:
         """The state it is in."""

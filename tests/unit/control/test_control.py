@@ -39,6 +39,7 @@ def things() -> ModuleType:
 
 @pytest.fixture
 def run(tmp_path: Path, things: ModuleType, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
+    load("ansible.module_utils.control_fields", ROLE / "module_utils/control_fields.py")
     control = load("tram_test_control", ROLE / "library/control.py")
     mask = os.umask(0o022)
     os.umask(mask)
