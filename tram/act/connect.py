@@ -12,8 +12,8 @@ import paramiko
 
 from tram.act.outcome import IdentityChanged, IdentityUnknown, LoginRefused, NotReached
 from tram.act.pins import Pins
-from tram.act.proxy import ProxyLine
 from tram.act.target import Target
+from tram.core.proxy import ProxyLine
 
 ANSWER = timedelta(seconds=15)
 """How long a host may take to accept a connection and to say hello: ten round trips of the worst line we know."""

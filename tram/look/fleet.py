@@ -18,6 +18,7 @@ def look_at_all(
     parallel: int = 8,
     patience: Patience | None = None,
     tell: Callable[[Looked], None] | None = None,
+    hurry: bool = True,
 ) -> list[Looked]:
     """Every host once, in the order given; `tell` hears of each as it is done.
 
@@ -25,7 +26,9 @@ def look_at_all(
     """
     patience = patience or Patience()
     with ThreadPoolExecutor(max_workers=max(1, min(parallel, len(hosts) or 1))) as pool:
-        asked = {pool.submit(look_at, province, host, looks, patience): host.inventory_name for host in hosts}
+        asked = {
+            pool.submit(look_at, province, host, looks, patience, hurry=hurry): host.inventory_name for host in hosts
+        }
         found: dict[str, Looked] = {}
         for future in as_completed(asked):
             found[asked[future]] = future.result()

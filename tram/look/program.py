@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gzip
 import re
 import shlex
-from collections.abc import Iterable
+import zlib
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
@@ -16,7 +18,8 @@ _NAME = re.compile(r"[a-z][a-z0-9_]{0,30}")
 
 # POSIX sh, as dash has it. `l NAME SECONDS COMMAND` runs one look and frames it. A look has no input, so that it cannot
 # swallow the program; `timeout` ends its whole group; nice because the host has its own work. No file is written:
-# what a look prints is held in a variable. Byte counts because LC_ALL=C.
+# what a look prints is held in a variable. Byte counts because LC_ALL=C. Each frame is a gzip member of its own, so
+# that those that came before a line broke are whole.
 _HEAD = """\
 exec 2>/dev/null </dev/null
 export LC_ALL=C PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
@@ -26,11 +29,14 @@ o=$(timeout -k 1 "$2" sh -c "$3"; echo "/$?")
 c=${o##*/}
 o=${o%/*}
 [ ${#o} -le %LIMIT% ] || { c=cut; o=; }
-printf '\\n@look %s %s %s %s\\n%s' "%NONCE%" "$1" "$c" ${#o} "$o"
+printf '\\n@look %s %s %s %s\\n%s' "%NONCE%" "$1" "$c" ${#o} "$o" | gzip -c
 }
 """
-# The program comes to sh's standard input, and what is still unread of it would be lost with `exec </dev/null`: so
-# all of it is one function that is read whole before it runs.
+COMMAND = "exec sudo -n sh -c 'p=$(gzip -dc) && eval \"$p\"'"
+"""What a host is told to run; its input is the program, `packed`. Constant, because sudo writes it to the journal."""
+
+# Where the program is sh's own input, what is still unread of it would be lost with `exec </dev/null`: so all of it is
+# one function that is read whole before it runs.
 _WHOLE = "tram_looks() {{\n{body}\n}}\ntram_looks\nexit\n"
 
 
@@ -74,10 +80,16 @@ def program(looks: Iterable[Look], nonce: str) -> str:
     return _WHOLE.format(body=f"{head}{body}\nprintf '\\n@look %s end 0 0\\n' {nonce}")
 
 
-def read(answer: bytes, looks: Iterable[Look], nonce: str) -> dict[str, Seen]:
+def packed(words: str) -> bytes:
+    """The program as it travels."""
+    return gzip.compress(words.encode(), mtime=0)
+
+
+def read(answer: bytes, looks: Sequence[Look], nonce: str) -> dict[str, Seen]:
     """Each look's answer. One whose frame is missing or broken off is there too, with `ended` set."""
     found: dict[str, Seen] = {}
     frame = re.compile(rb"\n@look " + nonce.encode() + rb" ([a-z0-9_]+) ([0-9]+|cut) ([0-9]+)\n")
+    answer = _unpacked(answer, most=4 * len(looks) + 16)
     at = 0
     while match := frame.search(answer, at):
         at = match.end() + int(match[3])
@@ -85,6 +97,23 @@ def read(answer: bytes, looks: Iterable[Look], nonce: str) -> dict[str, Seen]:
             break
         found[match[1].decode()] = _seen(match[2].decode(), answer[match.end() : at])
     return {look.name: found.get(look.name, Seen("", -1, Ended.MISSING)) for look in looks}
+
+
+def _unpacked(answer: bytes, most: int) -> bytes:
+    """The answer with every gzip member in it (RFC 1952) replaced by what is inside; no more than `most` of them, and
+    none that holds more than a look may print: a host must not fill the centre's memory."""
+    out, at, members = bytearray(), 0, 0
+    while (start := answer.find(b"\x1f\x8b\x08", at)) >= 0 and members < most:
+        out += answer[at:start]
+        opener, at, members = zlib.decompressobj(31), start + 3, members + 1
+        try:
+            out += opener.decompress(memoryview(answer)[start:], 2 * LIMIT_BYTES)
+        except zlib.error:
+            continue  # not one of ours
+        if opener.unconsumed_tail:
+            continue
+        at = len(answer) - len(opener.unused_data)
+    return bytes(out + answer[at:])
 
 
 def _seen(code: str, raw: bytes) -> Seen:
