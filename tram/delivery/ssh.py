@@ -14,7 +14,7 @@ from tram.core.run import run
 from tram.delivery.line import Barred, Line, LineLost, NoRunner
 from tram.delivery.policy import Policy
 from tram.register import Host, Province
-from tram.register.connection import connection
+from tram.register.connection import connection, ssh_path
 
 RUNNER = "/usr/local/sbin/tram-site"
 COURIER = "/usr/local/sbin/tram-courier"
@@ -23,7 +23,7 @@ EXCHANGE = f"sudo -n {RUNNER} exchange"
 # One name of each kind instead of OpenSSH's dozens: 9.6 kB of handshake become 5.4 kB. They are in every OpenSSH of
 # Debian and in what hardening guides leave; a host that has none of them is asked again with the full lists.
 _LEAN = (
-    "KexAlgorithms=curve25519-sha256",
+    "KexAlgorithms=curve25519-sha256@libssh.org",
     "Ciphers=chacha20-poly1305@openssh.com",
     "MACs=hmac-sha2-256-etm@openssh.com",
     "PubkeyAcceptedAlgorithms=ssh-ed25519",
@@ -92,13 +92,13 @@ class SshCarrier:
             "PreferredAuthentications=publickey",
             "IdentitiesOnly=yes",
             "StrictHostKeyChecking=yes",
-            f"UserKnownHostsFile={_quoted(way.known_hosts)}",
-            f"IdentityFile={_quoted(way.key_file)}",
+            f"UserKnownHostsFile={way.user_known_hosts}",
+            f"IdentityFile={ssh_path(way.key_file)}",
             f"ConnectTimeout={max(1, round(policy.connect.total_seconds()))}",
             f"ServerAliveInterval={max(1, round(policy.alive_every.total_seconds()))}",
             f"ServerAliveCountMax={policy.alive_count}",
             *((*_LEAN, f"HostKeyAlgorithms={self._pinned}") if self._lean else ()),
-            f"ControlPath={_quoted(shared) if shared else 'none'}",
+            f"ControlPath={ssh_path(shared) if shared else 'none'}",
             f"ControlMaster={'auto' if shared else 'no'}",
             *((f"ControlPersist={max(1, round(policy.linger.total_seconds()))}",) if shared else ()),
         ]
@@ -118,11 +118,13 @@ class SshCarrier:
 
     @cached_property
     def _pinned(self) -> str:
-        """The kind of key that is pinned for the host, because to offer any other costs bytes and ends in a refusal."""
+        """The host's certificate where there is an authority, and the kind of key that is pinned for the host: to offer
+        any other costs bytes and ends in a refusal."""
         found = run(["ssh-keygen", "-F", str(self.host.address), "-f", self._way.known_hosts], check=False).stdout
         kinds = [line.split()[1] for line in found.splitlines() if line and not line.startswith(("#", "@"))]
         first = "ssh-ed25519" if "ssh-ed25519" in kinds or not kinds else kinds[0]
-        return "rsa-sha2-512" if first == "ssh-rsa" else first
+        plain = "rsa-sha2-512" if first == "ssh-rsa" else first
+        return f"ssh-ed25519-cert-v01@openssh.com,{plain}" if self._way.authority.exists() else plain
 
     def _meaning(self, code: int, words: str, *, anything: bool) -> TramError:
         """Which of our errors the end of an ssh is."""
@@ -142,12 +144,6 @@ class SshCarrier:
                 f"{name}: its runner does not start: {last}", hint="look at it: tram deliver --install sets it up anew"
             )
         return LineLost(f"{name}: {last}" if code == 255 and words else f"{name}: the connection broke")
-
-
-def _quoted(path: Path) -> str:
-    """A path as ssh's option parser wants it: blanks inside double quotes, percent signs doubled."""
-    text = str(path).replace("%", "%%")
-    return f'"{text}"' if " " in text else text
 
 
 # Reads its own source from the front of its input, then goes on with the rest. No shell word of it is data.

@@ -33,7 +33,7 @@ def write_ssh_files(paths: LabPaths, province: Province, host_keys: Mapping[str,
     IdentityFile {secrets}/ssh/id_ed25519
     IdentityFile {state}/root_key
     IdentitiesOnly yes
-    UserKnownHostsFile {state}/known_hosts
+    UserKnownHostsFile {state}/known_hosts {secrets}/ssh/known_hosts_ca
     StrictHostKeyChecking yes
     ProxyCommand nsenter --net=/run/netns/{paths.core} nc %h %p
 """

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from typing import Any
 
-from tram.register.connection import Connection, connection
+from tram.register.connection import Connection, connection, ssh_path
 from tram.register.inventory import entries, shared
 from tram.register.model import Province
 
@@ -32,11 +33,8 @@ def ssh_arguments(way: Connection) -> str:
     if way.config_file is not None:
         return f'-F "{way.config_file}"' if " " in str(way.config_file) else f"-F {way.config_file}"
     options = {
-        "UserKnownHostsFile": way.known_hosts,
+        "UserKnownHostsFile": way.user_known_hosts,
         "StrictHostKeyChecking": "yes",
-        "IdentityFile": way.key_file,
+        "IdentityFile": ssh_path(way.key_file),
     }
-    # ssh splits known-hosts files at blanks: inside the shell's quotes it wants its own.
-    return " ".join(
-        f"-o '{key}=\"{value}\"'" if " " in str(value) else f"-o {key}={value}" for key, value in options.items()
-    )
+    return " ".join("-o " + shlex.quote(f"{key}={value}") for key, value in options.items())

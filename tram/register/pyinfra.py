@@ -26,11 +26,8 @@ def groups(folder: Path) -> dict[str, Group]:
         raise PyinfraError(error.message) from error
     way = connection(province)
     reach: dict[str, Any] = {"ssh_user": province.operator, "ssh_strict_host_key_checking": "yes"}
-    reach |= (
-        {"ssh_config_file": str(way.config_file)}
-        if way.config_file
-        else {"ssh_known_hosts_file": str(way.known_hosts), "ssh_key": str(way.key_file)}
-    )
+    reach["ssh_known_hosts_file"] = str(way.known_hosts)  # pins only: paramiko knows no certificates
+    reach |= {"ssh_config_file": str(way.config_file)} if way.config_file else {"ssh_key": str(way.key_file)}
     reach |= shared(province)
     found = list(entries(province))
     named: dict[str, Group] = {

@@ -106,8 +106,10 @@ def test_ansible_sees_the_variables_of_the_contract(listed: dict[str, Any]) -> N
 
 
 def test_a_host_of_a_real_province_must_be_the_one_that_was_pinned() -> None:
-    assert everywhere(load(HA_TINH))["ansible_ssh_common_args"].startswith(
-        f"-o UserKnownHostsFile={HA_TINH}/known_hosts -o StrictHostKeyChecking=yes -o IdentityFile="
+    province = load(HA_TINH)
+    authority = province.secrets_dir / "ssh/known_hosts_ca"  # or one whose certificate the province's ssh CA signed
+    assert everywhere(province)["ansible_ssh_common_args"].startswith(
+        f"-o 'UserKnownHostsFile={HA_TINH}/known_hosts {authority}' -o StrictHostKeyChecking=yes -o IdentityFile="
     )
 
 
