@@ -30,7 +30,9 @@ hosts:
 
 def write_province(folder: Path, hosts: int) -> list[str]:
     """Lay out the inventory; the hosts that may be harmed, each a site of its own."""
-    shutil.copytree(LAB, folder, ignore=shutil.ignore_patterns("huong-khe.yml", "so-noi-vu.yml", "group_vars", "__pycache__"))
+    left_out = shutil.ignore_patterns("huong-khe.yml", "so-noi-vu.yml", "group_vars", "__pycache__")
+    shutil.copytree(LAB, folder, ignore=left_out)
+    (folder / "host_vars").mkdir()
     names = []
     for number in range(hosts):
         code, network = f"phong-thu-{number}", 16 * number
