@@ -127,6 +127,8 @@ def test_a_host_sets_kernel_values_of_its_own_and_loads_them_again_after_a_power
         province_lab.power_on(host)
         assert province_lab.sh(host, ["systemctl", "is-active", "systemd-sysctl"]).stdout.strip() == "active"
         assert province_lab.sh(host, ["sysctl", "-n", *keys]).stdout.split() == ["0", "65000", "1"]
+        everything = province_lab.sh(host, ["timeout", "20", "sysctl", "-ae"]).stdout.splitlines()
+        assert len(everything) == len(set(everything)), "no key is listed twice"
         drift = ["sysctl", "-qw", "kernel.sysrq=438", "net.ipv4.conf.all.log_martians=0"]
         assert province_lab.sh(host, drift).code == 0
     boots = province_lab.sh(host, ["cat", "/proc/sys/kernel/random/boot_id"]).stdout

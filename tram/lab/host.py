@@ -102,7 +102,7 @@ class Machine:
             "systemd-nspawn", "--quiet", "--boot", f"--directory={mount_point}", f"--machine={self.tag}",
             f"--hostname={self.name}", "--register=no", f"--network-namespace-path=/run/netns/{self.tag}",
             "--resolv-conf=off", "--timezone=off", "--console=pipe", "--capability=all", "--private-users=no",
-            "--link-journal=no", *make_copies(self.paths.run / f"{self.name}.sysctl", self.name),
+            "--link-journal=no", *make_copies(self.paths.memory / self.name, self.name),
         ]  # fmt: skip
         if not Path("/run/systemd/system").is_dir():
             nspawn.append("--keep-unit")  # no systemd on the machine that could give the host a scope

@@ -210,6 +210,7 @@ def down(name: str | None) -> None:
         remove_groups(paths.prefix)
         shutil.rmtree(paths.state, ignore_errors=True)
         shutil.rmtree(paths.run, ignore_errors=True)
+        shutil.rmtree(paths.memory, ignore_errors=True)
         for left in Path("/run/systemd/nspawn/propagate").glob(f"{paths.prefix}*"):
             left.rmdir()  # nspawn's own, left behind by a power cut
     _lock_file(paths).unlink(missing_ok=True)

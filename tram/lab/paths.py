@@ -17,6 +17,7 @@ from tram.register.model import LABS
 DEFAULT_NAME = "lab"
 IMAGES = Path("/var/cache/tram/images")
 _RUN = Path("/run/tram/lab")
+_MEMORY = Path("/dev/shm")  # noqa: S108 (a name of our own in it, made by root)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,11 @@ class LabPaths:
     def run(self) -> Path:
         """Sockets and consoles: gone after a reboot."""
         return _RUN / self.name
+
+    @property
+    def memory(self) -> Path:
+        """What has to be on a file system in memory (shm_overview(7): /dev/shm always is); removed by `down`."""
+        return _MEMORY / f"{self.prefix}lab"
 
     @property
     def prefix(self) -> str:

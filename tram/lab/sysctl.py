@@ -4,6 +4,9 @@ All hosts share one kernel, so what systemd-nspawn shows of it below /proc/sys i
 the parts that belong to the kernel as a whole: files that keep what was written, and do nothing. The part `net` is the
 real one of the host's own network namespace, and works. So a lab shows that values are set, kept, loaded at boot and
 healed; what the kernel then does is shown for `net` alone.
+
+The copies lie in memory: sysctl(8) -a takes the first two names of a directory for "." and "..", which holds on proc
+and on tmpfs, and walks round for ever where it does not.
 """
 
 from __future__ import annotations
