@@ -243,7 +243,8 @@ def _show(rows: Sequence[dict[str, Any]]) -> None:
         table.add_column(heading)
     for row in rows:
         if not row["known"]:
-            table.add_row(row["host"], f"[yellow]{both("Unknown")}[/]", escape(row["why"]), "")
+            unknown = both("Unknown")
+            table.add_row(row["host"], f"[yellow]{unknown}[/]", escape(row["why"]), "")
             continue
         pending = [code for code in row["wanted_off"] if code in row["on"]]
         pending += [code for code in row["off"] if code not in row["wanted_off"]]

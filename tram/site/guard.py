@@ -74,8 +74,8 @@ class Guard(Journaled):
             before = line.look()
         finally:
             line.close()
-        bound = asdict(bounds)
-        self.note(state="armed", run=run, armed=events.now(), line_before=before, bounds=bound, address=contact.address)
+        since = {"armed": events.now(), "boot": clock.boot(), "uptime": clock.uptime()}
+        self.note(state="armed", run=run, line_before=before, bounds=asdict(bounds), address=contact.address, **since)
         self.path = self.place.root / "now"
         new.replace(self.path)
         durable.sync_directory(self.place.root)
@@ -103,6 +103,21 @@ class Guard(Journaled):
                 return cuts
         self.finish("kept", "nothing that can cut the site off was changed" + (f" ({why})" if why else ""))
         return {}
+
+    def fell_silent(self, why: str) -> None:
+        """Nothing was heard of the run for a while: it is taken for over if it has changed what can cut the site off.
+        If not there is no harm in watching on, for it may only wait for other hosts."""
+        if touched(self.place, self.config, self):
+            self.end(why)
+        else:
+            self.note(silent=True)
+
+    def idle(self) -> bool:
+        """Whether the run fell silent with nothing at stake: another one may take its place."""
+        journal = self.journal()
+        if not self.unfinished or journal["state"] != "armed" or not journal.get("silent"):
+            return False
+        return not touched(self.place, self.config, self)
 
     def confirm(self, contact: Contact) -> None:
         """The centre came back.
@@ -136,7 +151,7 @@ class Guard(Journaled):
                 bounds = Bounds(**journal["bounds"])
                 verdict = _Waiting(self.place, self.config, self, journal["touched"], bounds.confirm).wait()
                 if verdict.text == _GOES_ON:
-                    self.note(state="armed")
+                    self.note(state="armed", waits=None)
                     continue
                 if not verdict.revert:
                     self.finish("kept", f"confirmed {verdict.text}")
@@ -172,17 +187,21 @@ class Guard(Journaled):
         (self.place.root / _REPORT).unlink(missing_ok=True)
 
     def _until_ended(self) -> None:
-        bounds = Bounds(**self.journal()["bounds"])
+        journal = self.journal()
+        bounds = Bounds(**journal["bounds"])
         step = min(max(bounds.idle / 10, _LOOK_SECONDS[0]), _LOOK_SECONDS[1])
-        began = quiet_since = time.monotonic()
+        armed = journal["uptime"] if journal["boot"] == clock.boot() else 0.0
+        quiet_since = clock.uptime()
         while self.state == "armed":
-            now = time.monotonic()
+            now = clock.uptime()
             if pushing.sessions():
                 quiet_since = now
-            if now - quiet_since >= bounds.idle:
-                self.end(f"the run did not say that it ended, and nothing ran over ssh for {bounds.idle} s")
-            elif now - began >= bounds.longest:
+            if now - armed >= bounds.longest:
+                self.note(over=True)
                 self.end(f"the run did not end within {bounds.longest} s")
+            elif now - quiet_since >= bounds.idle:
+                self.fell_silent(f"the run did not say that it ended, and nothing ran over ssh for {bounds.idle} s")
+                quiet_since = now
             else:
                 time.sleep(step)
 
@@ -200,13 +219,12 @@ _GOES_ON = "it goes on"
 
 
 class _Waiting(Waiting):
-    """A run that fell silent may only have waited for other hosts: work as root over a newer connection is a sign."""
+    """A run that fell silent may only have waited for other hosts: when somebody works here as root it goes on, and is
+    judged at its end."""
 
     def interrupted(self) -> Verdict | None:
+        """That it goes on."""
         journal = self.run.journal()
-        since = (journal.get("waits") or {}).get("since")
-        if not journal.get("silent") or since is None:
-            return None
-        if journal["waits"]["boot"] == clock.boot() and any(one > since for one in pushing.sessions(as_root=True)):
+        if journal.get("silent") and not journal.get("over") and pushing.sessions(as_root=True):
             return Verdict(False, _GOES_ON)
         return None

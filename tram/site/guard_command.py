@@ -55,7 +55,9 @@ def _arm(guard: Guard, given: argparse.Namespace) -> dict[str, Any]:
     with durable.locked(guard.place.lock("arm")):
         if guard.unfinished and guard.name == given.run:
             return {"outcome": "armed", "again": True}
-        if guard.unfinished:
+        if guard.idle():
+            guard.finish("kept", "it fell silent and had changed nothing that can cut the site off; another run came")
+        elif guard.unfinished:
             if guard.name != given.takes_over:
                 guard.note(asked={"boot": clock.boot(), "uptime": clock.uptime()})
                 return {"outcome": "busy", **_state(guard)}
