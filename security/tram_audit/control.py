@@ -26,6 +26,7 @@ LookName = Literal[
     "modes",
     "files",
     "units",
+    "stale",
     "mounts",
     "packages",
     "apt",

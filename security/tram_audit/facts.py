@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from tram.look import Looked, Seen
 from tram_audit.facts_accounts import accounts, pam, sudo
-from tram_audit.facts_network import firewall, ports
+from tram_audit.facts_firewall import firewall
+from tram_audit.facts_network import ports
 from tram_audit.settings import Settings, gather, words
 
 OFFERED = "wire"
@@ -68,7 +69,10 @@ def _missing(read: Callable[[str], Settings], instead: Settings) -> Callable[[Se
 
 def sshd(text: str) -> Settings:
     """`sshd -T`, once for everybody and once for each account that was asked about: every value there is."""
-    return gather((key.lower(), value.strip()) for key, _, value in (line.partition(" ") for line in text.splitlines()))
+    found = gather((key.lower(), value.strip()) for key, _, value in _split(text, " "))
+    if "match" in found:
+        raise ValueError("sshd does not say what it does in one of its Match blocks")
+    return found
 
 
 def sysctl(text: str) -> Settings:
@@ -97,6 +101,14 @@ def units(text: str) -> Settings:
     if not found:
         raise ValueError("no service runs")
     return gather(found)
+
+
+def stale(text: str) -> Settings:
+    """What is newer than the running daemon: "nginx.service" → "none" or the files."""
+    found = gather((unit, files.strip()) for unit, _, files in _split(text, " ") if unit)
+    if not found:
+        raise ValueError("no daemon is known, not even journald")
+    return found
 
 
 def mounts(text: str) -> Settings:
@@ -129,7 +141,7 @@ def certificates(text: str) -> Settings:
 
 def _named(text: str) -> Iterable[tuple[str, str]]:
     """First word: the key; of kinds of which there are many (security, config …) the second belongs to it."""
-    many = {"security", "config", "timer", "set", "kaudit", "failed"}
+    many = {"security", "config", "timer", "set", "kaudit", "failed", "blocked"}
     for line in text.splitlines():
         if match := re.match(r"(\w+)=(.*)", line):
             yield match[1], match[2].strip()
@@ -158,6 +170,7 @@ READERS: Mapping[str, Callable[[Seen], Settings | str]] = {
     "modes": _whole(modes),
     "files": _whole(files),
     "units": _whole(units),
+    "stale": _whole(stale),
     "mounts": _whole(mounts),
     "packages": _whole(packages),
     "apt": _whole(plain),

@@ -36,8 +36,8 @@ def accounts(text: str) -> Settings:
             found += [(f"group {rest[0]} {member}", "member") for member in ",".join(rest[1:]).split(",") if member]
         elif kind == "sudoers":
             found.append(("sudoers", rest[0]))
-        elif kind == "login" and len(rest) == 2:
-            found.append((f"login {rest[0]}", rest[1]))
+        elif kind in ("login", "shell", "useradd") and len(rest) == 2:
+            found.append((f"{kind} {rest[0]}", rest[1]))
     found += [(f"uid_twice {uid}", ", ".join(names)) for uid, names in uids.items() if len(names) > 1]
     if not uids:
         raise ValueError("no accounts")
@@ -53,7 +53,7 @@ def pam(text: str) -> Settings:
     for line in text.splitlines():
         if line.startswith("@"):
             file, key, value = [*line[1:].split(maxsplit=2), "", ""][:3]
-            given[f"{file.partition('.')[0] if file.startswith('faillock') else 'pwquality'} {key}"] = value.strip()
+            given[f"{file} {key}"] = value.strip()
             continue
         service, _, rest = line.partition(":")
         lines.setdefault(service, []).append(rest.strip())
@@ -63,7 +63,7 @@ def pam(text: str) -> Settings:
         for kind, control, module, arguments in _resolved(service, lines, ()):
             short = module.rsplit("/", 1)[-1].removesuffix(".so")
             found.append((f"{service} {kind}", f"{control} {short} {arguments}".strip()))
-            if short in ("pam_faillock", "pam_pwquality"):
+            if short in ("pam_faillock", "pam_pwquality", "pam_pwhistory"):
                 given |= {
                     f"{short.removeprefix('pam_')} {key}": value
                     for key, _, value in (word.partition("=") for word in arguments.split())

@@ -18,28 +18,59 @@ FILES = (
     *("/etc/cron.hourly", "/etc/cron.weekly", "/etc/cron.monthly", "/etc/cron.d/*", "/etc/cron.daily/*", "/root"),
     *("/root/.ssh", "/root/.ssh/authorized_keys", "/home/*", "/home/*/.ssh", "/home/*/.ssh/authorized_keys"),
     *("/var/log/journal", "/tmp", "/var/tmp", "/dev/shm"),  # noqa: S108 (looked at, not used)
+    *("/etc/shells", "/etc/security/opasswd", "/etc/issue", "/etc/issue.net", "/etc/motd", "/boot/grub/grub.cfg"),
+    *("/etc/cron.allow", "/etc/cron.deny", "/etc/at.allow", "/etc/at.deny", "/etc/hosts.equiv", "/root/.rhosts"),
+    *("/home/*/.rhosts", "/home/*/.netrc", "/root/.netrc", "/etc/audit", "/etc/audit/*", "/etc/audit/rules.d/*"),
+    *("/var/log/audit", "/var/log/audit/*", "/run/faillock", "/var/lib/tram", "/var/log", "/etc/ssl/private"),
+    *("/etc/ssl/tram/*.key", "/etc/apt/sources.list", "/etc/apt/sources.list.d/*", "/etc/profile", "/etc/profile.d/*"),
 )
 UNWANTED = (
     *("telnetd", "inetutils-telnetd", "telnetd-ssl", "telnet", "inetutils-telnet", "rsh-server", "rsh-redone-server"),
     *("rsh-client", "rsh-redone-client", "nis", "ypserv", "talk", "talkd", "tftpd", "tftpd-hpa", "atftpd", "xinetd"),
     *("inetutils-inetd", "openbsd-inetd", "vsftpd", "proftpd-core", "ftp", "tnftp", "avahi-daemon", "cups"),
-    *("rpcbind", "nfs-kernel-server", "samba", "snmpd", "isc-dhcp-server", "xserver-xorg-core", "prelink"),
+    *(
+        "autofs",
+        "slapd",
+        "squid",
+        "udisks2",
+        "apport",
+        "rpcbind",
+        "nfs-kernel-server",
+        "samba",
+        "snmpd",
+        "isc-dhcp-server",
+        "xserver-xorg-core",
+        "prelink",
+    ),
 )
 UNIT_PROPERTIES = (
     *("Id", "NeedDaemonReload", "User", "DynamicUser", "NoNewPrivileges", "ProtectSystem", "ProtectHome", "PrivateTmp"),
     *("PrivateDevices", "ProtectKernelTunables", "ProtectKernelModules", "ProtectControlGroups", "RestrictSUIDSGID"),
-    *("RestrictNamespaces", "LockPersonality", "MemoryDenyWriteExecute"),
+    *("RestrictNamespaces", "LockPersonality", "MemoryDenyWriteExecute", "ProtectKernelLogs", "ProtectClock"),
+    *("ProtectHostname", "ProtectProc", "RestrictRealtime", "RestrictAddressFamilies", "CapabilityBoundingSet"),
+    *("SystemCallArchitectures", "UMask", "PrivateNetwork", "AmbientCapabilities"),
 )
 
 _SSHD = """\
 command -v sshd >/dev/null || exit 127
-sshd -T || exit 1
-for u in root "$SUDO_USER"; do
-[ -z "$u" ] || sshd -T -C "user=$u,host=localhost,addr=127.0.0.1,laddr=127.0.0.1,lport=22" || exit 1
-done
-pid=$(sshd -T | sed -n 's/^pidfile //p')
-n=$(find /etc/ssh/sshd_config /etc/ssh/sshd_config.d -name '*_config' -newer "$pid" -o -name '*.conf' -newer "$pid")
+c=$(sshd -T) || exit 1
+echo "$c"
+{ echo "$SUDO_USER localhost 127.0.0.1 22"; cat /etc/ssh/sshd_config /etc/ssh/sshd_config.d/*.conf | awk '
+tolower($1) == "match" {u = "root"; h = "localhost"; a = "127.0.0.1"; p = 22; for (i = 2; i < NF; i += 2) {
+k = tolower($i); v = $(i + 1); gsub(/"/, "", v); sub(/,.*/, "", v); gsub(/[*?!]/, "1", v)
+if (k == "user") u = v; if (k == "host") h = v; if (k == "localport") p = v
+if (k == "address") {sub("/.*", "", v); a = v}
+if (k == "group") {g = "getent group " v " | cut -d: -f4 | cut -d, -f1"; g | getline u; close(g)}}
+print (u == "" ? "root" : u), h, a, p}'
+echo "root localhost 127.0.0.1 22"; } | sort -u | head -n 24 | while read -r u h a p; do
+sshd -T -C "user=$u,host=$h,addr=$a,laddr=127.0.0.1,lport=$p" || echo "match refused"; done
+pid=$(echo "$c" | sed -n 's/^pidfile //p')
+n=$(find /etc/ssh/sshd_config /etc/ssh/sshd_config.d \\( -name '*_config' -o -name '*.conf' \\) \
+\\( -newer "$pid" -o -cnewer "$pid" \\))
 [ -e "$pid" ] || n=unknown
+for f in $(echo "$c" | sed -n 's/^hostcertificate //p'); do
+e=$(ssh-keygen -Lf "$f" | sed -n 's/^ *Valid: .* to //p')
+[ "$e" ] && echo "hostcertificate_days $(( ($(date -d "$e" +%s) - $(date +%s)) / 86400 ))"; done
 echo "changed_since_start ${n:-none}" | tr '\\n' ' '
 """
 
@@ -53,16 +84,26 @@ print "shadow", $1, s, k, ($5 == "" ? "-" : $5), ($7 == "" ? "-" : $7)}'
 awk -F: '$2 != "x" {print "unshadowed", $1}' /etc/passwd
 getent group sudo adm shadow disk docker | awk -F: '{print "group", $1, $4}'
 visudo -cq && echo "sudoers valid" || echo "sudoers invalid"
-awk '/^(UMASK|PASS_MAX_DAYS|ENCRYPT_METHOD)[ \t]/ {print "login", $1, $2}' /etc/login.defs
+awk '/^[A-Z_]+[ \t]+[A-Za-z0-9]+[ \t]*(#.*)?$/ {print "login", $1, $2}' /etc/login.defs
+useradd -D | sed -n 's/^\\([A-Z_]*\\)=/useradd \\1 /p'
+s='for f in /etc/profile /etc/bash.bashrc; do [ -r $f ] && PS1=x && . $f; done; echo "shell TMOUT ${TMOUT:-none}"
+echo "shell UMASK $(umask)"; readonly -p | grep -q TMOUT && echo "shell TMOUT_readonly yes"'
+umask 022; setpriv --reuid=65534 --regid=65534 --clear-groups --no-new-privs \
+env -i HOME=/ PATH=/usr/bin:/bin bash --norc --noprofile -c "$s"
+exit 0
 """
 
 # Stacks are files and nothing else; they are read as PAM reads them, and the includes resolved by `facts_accounts`.
 _PAM = """\
 cd /etc/pam.d || exit 1
 grep -v '^[[:space:]]*\\(#\\|$\\)' sshd su sudo login passwd common-* other /dev/null
-for f in /etc/security/faillock.conf /etc/security/pwquality.conf /etc/security/pwquality.conf.d/*.conf; do
-sed -n "s,^[[:space:]]*\\([a-z_][a-z_]*\\)[[:space:]]*=*[[:space:]]*\\([^#]*\\).*,@$(basename $f) \\1 \\2,p" "$f"
-done
+for f in faillock pwquality pwhistory access limits; do
+for g in /etc/security/$f.conf /etc/security/$f.conf.d/*.conf /etc/security/$f.d/*.conf; do [ -f "$g" ] || continue
+case $f in
+access) grep -v '^[[:space:]]*\\(#\\|$\\)' "$g" | sed 's/^/@access rule /';;
+limits) awk '!/^[ \t]*(#|$)/ {print "@limits", $1 "/" $2 "/" $3, $4}' "$g";;
+*) sed -n "s,^[[:space:]]*\\([a-z_][a-z_]*\\)[[:space:]]*=*[[:space:]]*\\([^#]*\\).*,@$f \\1 \\2,p" "$g";;
+esac; done; done
 exit 0
 """
 
@@ -96,6 +137,7 @@ awk '/^I / {if ($4 ~ /^i/) v[$2] = $3; next} /^Package: / {p = $2}
 /^Version: / {if (p in v && v[p] != $2) print p, v[p], $2}' | sort -u | while read -r p a b; do
 dpkg --compare-versions "$a" lt "$b" && echo "security $p $b"; done
 apt-config dump | sed -n 's/^\\(APT::Periodic::[A-Za-z-]*\\|APT::Get::AllowUnauthenticated\\|\
+APT::Install-[A-Za-z]*\\|APT::Sandbox::Seccomp\\|Unattended-Upgrade::[A-Za-z:-]*\\|\
 Acquire::AllowInsecureRepositories\\|Acquire::AllowDowngradeToInsecureRepositories\\) "\\(.*\\)";/config \\1 \\2/p'
 for t in apt-daily.timer apt-daily-upgrade.timer; do echo "timer $t $(systemctl is-active $t)"; done
 [ -e /run/reboot-required ] && echo "reboot required" || echo "reboot no"
@@ -108,9 +150,11 @@ m=$(cat /etc/machine-id)
 systemd-analyze cat-config systemd/journald.conf | sed -n 's/^\\([A-Z][A-Za-z]*\\)=\\(.*\\)/set \\1 \\2/p'
 command -v auditctl >/dev/null && auditctl -s | sed 's/^/kaudit /' || echo "kaudit missing"
 echo "auditd $(systemctl is-active auditd)"
-for t in dailyaidecheck.timer tram-integrity.timer; do
-[ "$(systemctl is-active $t)" = active ] && echo "timer $t active"
+auditctl -l | awk '/^-/ {n++} END {print "kaudit rules", n + 0}'
+for t in dailyaidecheck tram-integrity tram-integrity-check tram-log-check logrotate; do
+[ "$(systemctl is-active $t.timer)" = active ] && echo "timer $t.timer active"
 done
+[ -n "$(ss -Htn state established '( dport = :6514 )')" ] && echo "forward established" || echo "forward none"
 exit 0
 """
 
@@ -133,9 +177,35 @@ e=$(timeout 4 openssl s_client $s -connect "$h:$p" </dev/null | openssl x509 -no
 done | sort -u
 """
 
+# What a daemon reads as it starts, newer than the unit's last start or reload. Zones and maps have ways of their own.
+_STALE = """\
+s() { u=$1; shift; t=$(systemctl show -p StateChangeTimestamp --value --timestamp=us+utc "$u")
+[ "$(systemctl is-active "$u")" = active ] && [ -n "$t" ] || return 0
+n=$(find "$@" \\( -type f -o -type l \\) \\( -newermt "$t" -o -newerct "$t" \\) | head -n 3 | tr '\\n' ' ')
+echo "$u ${n:-none}"; }
+s nginx.service /etc/nginx
+s postfix@-.service /etc/postfix/main.cf /etc/postfix/master.cf
+s postfix.service /etc/postfix/main.cf /etc/postfix/master.cf
+s dovecot.service /etc/dovecot -name '*.conf*'
+s rspamd.service /etc/rspamd -name '*.conf*'
+s named.service /etc/bind -name 'named.conf*'
+s chrony.service /etc/chrony
+for v in /etc/php/*/fpm; do w=${v%/fpm}; s "php${w##*/}-fpm.service" "$v"; done
+s systemd-journald.service /etc/systemd/journald.conf /etc/systemd/journald.conf.d
+s systemd-resolved.service /etc/systemd/resolved.conf /etc/systemd/resolved.conf.d
+s rsyslog.service /etc/rsyslog.conf /etc/rsyslog.d
+s auditd.service /etc/audit/auditd.conf
+s fail2ban.service /etc/fail2ban
+s systemd-journal-upload.service /etc/systemd/journal-upload.conf /etc/systemd/journal-upload.conf.d
+s systemd-journal-remote.service /etc/systemd/journal-remote.conf /etc/systemd/journal-remote.conf.d
+s apt-cacher-ng.service /etc/apt-cacher-ng
+exit 0
+"""
+
 # systemd does not notice a drop-in in a directory that was not there when it last read its units: we do.
 _UNITS_NEWER = """\
-t=$(systemctl show -p UnitsLoadFinishTimestamp --value --timestamp=us+utc)
+t=$(systemctl show -p UnitsLoadTimestamp --value --timestamp=us+utc)
+[ -n "$t" ] || t=$(systemctl show -p UnitsLoadFinishTimestamp --value --timestamp=us+utc)  # not since it started
 [ -n "$t" ] || exit 1
 n=$(find /etc/systemd/system \\( -type f -o -type l \\) -newermt "$t" | head -n1)
 [ -n "$n" ] && r=yes || r=no
@@ -156,6 +226,7 @@ echo "apparmor $(cat /sys/module/apparmor/parameters/enabled)"
 echo "cmdline $(cat /proc/cmdline)"
 echo "core_pattern $(cat /proc/sys/kernel/core_pattern)"
 echo "core_limit $(ulimit -Hc)"
+modprobe --showconfig | awk '$1 == "install" && $3 ~ /\\/(true|false)$/ {print "blocked", $2, "yes"}'
 echo "modules $(cut -d' ' -f1 /proc/modules | tr '\\n' ' ')"
 echo "default_target $(systemctl get-default)"
 echo "ctrl_alt_del $(systemctl is-enabled ctrl-alt-del.target)"
@@ -180,6 +251,7 @@ def looks(sysctls: Sequence[str]) -> list[Look]:
         Look("modes", "stat -c '%a %U:%G %n' " + " ".join(FILES) + "\nexit 0"),
         Look("files", _FILES_FOUND, timedelta(seconds=60)),
         Look("units", f"systemctl show {shown} $({running})\n{_UNITS_NEWER}"),
+        Look("stale", _STALE),
         Look("mounts", "findmnt -rno TARGET,FSTYPE,OPTIONS"),
         Look("packages", _PACKAGES + " ".join(UNWANTED) + "\nexit 0"),
         Look("apt", _APT, timedelta(seconds=30)),

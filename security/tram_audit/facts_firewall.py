@@ -1,0 +1,116 @@
+"""What the loaded ruleset does with a packet that nobody declared."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from tram_audit.settings import Settings, gather
+
+_MANY_PORTS = 60_000
+_CARRIERS = ("tcp", "udp", 6, 17, "ip", "ipv4", "ipv6", "ip6")
+_PASSING = ("counter", "log", "comment", "limit", "quota")
+
+_SUBJECTS = (("meta", "key"), ("ct", "key"), ("payload", "field"))
+
+Rule = Mapping[str, Any]
+
+
+def firewall(text: str) -> Settings:
+    """`nft -j list ruleset`: what becomes of a packet that no rule names, "drop", "accept" or "none" (no chain there).
+
+    "input" is for IPv4, "input6" for IPv6, "forward" alike. A chain in which a rule accepts whatever comes (also all of
+    an interface, of TCP, of new connections, or of nearly every port, also in a chain it jumps to) is "accept" whatever
+    its policy says; "open RULE" names that rule.
+    """
+    items = json.loads(text)["nftables"] if text.strip() else []
+    chains = [item["chain"] for item in items if "chain" in item]
+    rules = [item["rule"] for item in items if "rule" in item]
+    found: list[tuple[str, str]] = []
+    for hook in ("input", "forward"):
+        for key, families in ((hook, ("inet", "ip")), (f"{hook}6", ("inet", "ip6"))):
+            mine = [chain for chain in chains if chain.get("hook") == hook and chain["family"] in families]
+            # Each chain of a hook must let a packet pass: one that drops is enough (nft(8), "Verdict statements").
+            policies = [_policy(chain, rules) for chain in mine if chain.get("type") == "filter"]
+            drops = any(policy == "drop" for policy, _ in policies)
+            found.append((key, "drop" if drops else "accept" if policies else "none"))
+            if not drops:
+                found += [(f"open {key}", why) for _, why in policies if why]
+    return gather(found)
+
+
+def _policy(chain: Rule, rules: Sequence[Rule]) -> tuple[str, str]:
+    """What the chain does in the end, and the rule that opens it."""
+    verdict, why = _through(chain, rules, ())
+    return verdict or str(chain.get("policy", "accept")), why
+
+
+def _through(chain: Rule, rules: Sequence[Rule], inside: tuple[str, ...]) -> tuple[str, str]:
+    """The first rule for everything: "accept" or "drop", and how it reads; nothing when there is none."""
+    name = str(chain["name"])
+    if name in inside or len(inside) > 16:
+        return "", ""
+    same = [rule for rule in rules if all(rule.get(key) == chain.get(key) for key in ("family", "table"))]
+    for rule in same:
+        if rule.get("chain") != name:
+            continue
+        verdict, target = _verdict(rule["expr"])
+        if not verdict or not all(_wide(part) for part in rule["expr"]):
+            continue
+        if target:
+            below, why = _through({**chain, "name": target}, rules, (*inside, name))
+            if below:
+                return below, why
+            continue
+        return verdict, json.dumps(rule["expr"])[:200] if verdict == "accept" else ""
+    return "", ""
+
+
+def _verdict(expression: Sequence[Rule]) -> tuple[str, str]:
+    """The verdict of a rule, and the chain it goes on in."""
+    for part in expression:
+        for word in ("accept", "drop", "reject"):
+            if word in part:
+                return ("drop" if word == "reject" else word), ""
+        for word in ("jump", "goto"):
+            if word in part:
+                return word, str(part[word]["target"])
+    return "", ""
+
+
+def _wide(part: Rule) -> bool:
+    """Whether a part of a rule leaves nearly every packet of a stranger in: what is not understood narrows."""
+    if "match" not in part:
+        return next(iter(part)) in (*_PASSING, "accept", "drop", "reject", "jump", "goto")
+    match = part["match"]
+    left, right, equal = match["left"], match["right"], match.get("op") in ("==", "in", None)
+    if not isinstance(left, dict):
+        return False
+    what = next((str(left[kind][key]) for kind, key in _SUBJECTS if key in left.get(kind, ())), "")
+    if what in ("iifname", "iif", "oifname", "oif"):
+        return not equal or right != "lo"
+    if what in ("dport", "sport"):
+        return not equal or _many(right)
+    widening = {
+        "state": lambda one: one == "new",
+        **dict.fromkeys(("l4proto", "nfproto", "protocol", "nexthdr"), lambda one: one in _CARRIERS),
+        **dict.fromkeys(("saddr", "daddr"), _everywhere),
+    }
+    return what in widening and equal and any(widening[what](one) for one in _all(right))
+
+
+def _all(right: Any) -> list[Any]:
+    """The values of the right side of a match."""
+    if isinstance(right, dict) and isinstance(right.get("set"), list):
+        return list(right["set"])
+    return right if isinstance(right, list) else [right]
+
+
+def _many(right: Any) -> bool:
+    ranges = [one["range"] for one in _all(right) if isinstance(one, dict) and "range" in one]
+    return sum(int(last) - int(first) + 1 for first, last in ranges if str(first).isdigit()) >= _MANY_PORTS
+
+
+def _everywhere(one: Any) -> bool:
+    return isinstance(one, dict) and "prefix" in one and int(one["prefix"].get("len", 32)) <= 1
