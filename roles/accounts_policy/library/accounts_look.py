@@ -45,6 +45,7 @@ open: {description: Accounts whose password is empty or stands in passwd., type:
 old: {description: Accounts left alone because they would end at once., type: list, returned: always}
 uid0: {description: Accounts that are root by another name., type: list, returned: always}
 groups: {description: Groups that are there., type: list, returned: always}
+debian: {description: Which Debian it is., type: int, returned: always}
 """
 
 EQUAL_TO_ROOT = ("disk", "shadow", "docker", "lxd", "incus-admin")
@@ -217,6 +218,7 @@ def main() -> None:
         old=old,
         uid0=[user.pw_name for user in pwd.getpwall() if user.pw_uid == 0 and user.pw_name != "root"],
         groups=[group.gr_name for group in grp.getgrall()],
+        debian=int(Path("/etc/debian_version").read_text(encoding="ascii").partition(".")[0]),
     )
 
 
