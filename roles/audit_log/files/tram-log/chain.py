@@ -51,12 +51,11 @@ def days(directory: Path) -> list[Path]:
 class Book:
     """The log of one host, open for writing. One process writes; a batch is on the disk when `append` returns."""
 
-    def __init__(self, top: Path, host: str, group: int = -1) -> None:
+    def __init__(self, top: Path, host: str) -> None:
         if not HOST.match(host):
             raise ValueError(f"{host!r} is no name of a host")
-        self.directory, self.host, self.group = top / host, host, group
+        self.directory, self.host = top / host, host
         self.directory.mkdir(mode=0o750, exist_ok=True)
-        os.chown(self.directory, -1, group)
         self.repaired = 0
         self.head = self._recover()
 
@@ -78,8 +77,6 @@ class Book:
         handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o640)
         try:
             before = os.fstat(handle).st_size
-            if new:
-                os.fchown(handle, -1, self.group)
             try:
                 _write(handle, whole)
             except OSError:
