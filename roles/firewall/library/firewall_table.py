@@ -210,6 +210,9 @@ class Table:
     def unload(self) -> bool:
         """Take our table away; what it took the place of comes back in the same transaction."""
         record, unit = self.record(), self.unit()
+        if unit.get("NeedDaemonReload") == "yes" and not self.module.check_mode:
+            self.must("systemctl", "daemon-reload")
+            unit = self.unit()
         loaded = bool(self.nft) and self.dump() is not None
         ours_stops = "tram" in unit.get("ExecStop", "")
         if self.module.check_mode:
@@ -221,8 +224,8 @@ class Table:
         stopped = not record and ours_stops and unit.get("ActiveState") == "active"
         if stopped:
             self.must("systemctl", "stop", UNIT)
-        if unit.get("NeedDaemonReload") == "yes":
-            self.must("systemctl", "daemon-reload")
+        if not loaded and not ours_stops:
+            self.before.unlink(missing_ok=True)
         return loaded or stopped
 
 
