@@ -11,8 +11,9 @@ from pathlib import Path
 from tram.core.canonical import BadDocument
 from tram.core.tree import check_path
 
-# Whatever a role declares, only these may come back: requests for certificates and DNS records, never a key.
-ALLOWED = ("pki/csr/*.csr", "pki/*.csr", "dkim/*.txt", "dkim/*/*.txt")
+# Whatever a role declares, only these may come back: requests for certificates, DNS records and public
+# host keys, never a private key.
+ALLOWED = ("pki/csr/*.csr", "pki/*.csr", "dkim/*.txt", "dkim/*/*.txt", "ssh-hosts/*.pub")
 MAX_BYTES = 64 * 2**10
 MAX_FILES = 100
 
@@ -56,7 +57,8 @@ def put(secrets: Path, path: str, content: bytes) -> bool:
 
 def forget(secrets: Path, host: str) -> None:
     """A machine set up anew has new keys: what the one before it asked for under its name is void."""
-    (secrets / "pki" / f"{host}.csr").unlink(missing_ok=True)
+    for path in (f"pki/{host}.csr", f"ssh-hosts/{host}.pub"):
+        (secrets / path).unlink(missing_ok=True)
 
 
 def _matches(path: str, patterns: Sequence[str]) -> bool:
