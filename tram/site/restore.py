@@ -15,6 +15,7 @@ from pathlib import Path
 
 from tram.site import snapshot
 from tram.site.guarded import ACCOUNT_FILES, CUTS_OFF
+from tram.site.kernel_values import bring_back_values, named_in
 from tram.site.place import Config, Place
 from tram.site.snapshot import Entry, Snapshot
 from tram.site.touched import difference
@@ -32,6 +33,7 @@ def restore(place: Place, config: Config, before: Snapshot) -> tuple[list[str], 
     after = snapshot.look(place, config)
     differs = difference(before, after)
     kept = _brought_by_packages(config, before, after)
+    values = named_in(config.system / path for path in differs.every if fnmatchcase(path, "etc/sysctl*"))
     problems: list[str] = []
     done: list[str] = []
     for path in (*differs.gone, *differs.changed):
@@ -49,7 +51,7 @@ def restore(place: Place, config: Config, before: Snapshot) -> tuple[list[str], 
         except OSError as error:
             problems.append(f"{path}: {error}")
     if config.system == Path("/"):
-        problems += settle(before, after, done)
+        problems += settle(before, after, done) + bring_back_values(before.values, values)
     return sorted(done), problems
 
 

@@ -21,6 +21,7 @@ from tram.core.run import run
 from tram.site import clock, durable
 from tram.site.addresses import addresses
 from tram.site.guarded import LEFT_ALONE, ROOTS
+from tram.site.kernel_values import kernel_values
 from tram.site.limits import SNAPSHOT_FILE_BYTES
 from tram.site.place import Config, Place
 
@@ -52,7 +53,7 @@ class Snapshot:
     """A host at one moment. `packages`: "name version"; `active`: units that run; `units`: unit files that packages
     brought; `ruleset`: the kernel's nftables rules as text, None when there is no `nft`; `skipped`: too large;
     `starts`: for each service that runs, the name systemd gave to this run of it, good within `boot`; `addresses`: the
-    kernel's own, with its routes."""
+    kernel's own, with its routes; `values`: its settings."""
 
     files: dict[str, Entry]
     packages: list[str] = field(default_factory=list)
@@ -63,6 +64,7 @@ class Snapshot:
     starts: dict[str, str] = field(default_factory=dict)
     boot: str = ""
     addresses: list[str] | None = None
+    values: dict[str, str] = field(default_factory=dict)
 
     @classmethod
     def of(cls, document: Any) -> Snapshot:
@@ -70,7 +72,7 @@ class Snapshot:
         files = {path: Entry(a, b, c, d, e, tuple(f)) for path, (a, b, c, d, e, f) in document["files"].items()}
         found = cls(files, *(document[name] for name in ("packages", "active", "units", "ruleset", "skipped")))
         found.starts, found.boot = document.get("starts", {}), document.get("boot", "")
-        found.addresses = document.get("addresses")
+        found.addresses, found.values = document.get("addresses"), document.get("values", {})
         return found
 
     def document(self) -> dict[str, Any]:
@@ -113,7 +115,7 @@ def look(place: Place, config: Config, *, keep: bool = False) -> Snapshot:
         found.units = sorted({path.name for path in Path("/usr/lib/systemd/system").glob("*.[st]*")})
         found.ruleset = ruleset()
         found.starts, found.boot = _starts(found.active), clock.boot()
-        found.addresses = addresses()
+        found.addresses, found.values = addresses(), kernel_values()
     return found
 
 

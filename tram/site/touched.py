@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from tram.site.guarded import CUTS_OFF, CUTS_OFF_MAIL, CUTTING_UNITS, MAIL_UNIT
+from tram.site.kernel_values import network_values
 from tram.site.snapshot import Snapshot
 
 
@@ -45,6 +46,7 @@ def cutting(before: Snapshot, after: Snapshot) -> dict[str, list[str]]:
         found.setdefault("firewall", []).append("the kernel's rules")
     if None not in (before.addresses, after.addresses) and before.addresses != after.addresses:
         found.setdefault("network", []).append("the kernel's addresses and routes")
+    found.setdefault("network", []).extend(network_values(before.values, after.values))
     return {word: paths for word, paths in found.items() if paths}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 
@@ -28,16 +29,22 @@ hosts:
 """
 
 
-def write_province(folder: Path, hosts: int) -> list[str]:
-    """Lay out the inventory; the hosts that may be harmed, each a site of its own."""
+def write_province(folder: Path, hosts: int, hub: str = "", suite: str = "trixie") -> list[str]:
+    """Lay out the inventory; the hosts that may be harmed, each a site of its own. `hub`: the hub's functions, when it
+    has fewer than the default; `suite`: of the last host."""
     left_out = shutil.ignore_patterns("huong-khe.yml", "so-noi-vu.yml", "group_vars", "__pycache__")
     shutil.copytree(LAB, folder, ignore=left_out)
     (folder / "host_vars").mkdir()
+    if hub:
+        file = folder / "sites/trung-tam.yml"
+        text = re.sub(r"functions: \[.*\]", f"functions: [{hub}]", file.read_text(encoding="utf-8"))
+        file.write_text(text, encoding="utf-8")
+        shutil.copytree(LAB / "group_vars", folder / "group_vars", ignore=shutil.ignore_patterns("site_*"))
     names = []
     for number in range(hosts):
         code, network = f"phong-thu-{number}", 16 * number
-        suite = "trixie" if number == hosts - 1 else "bookworm"
-        text = _SITE.format(code=code, number=number, network=network, address=network + 2, suite=suite)
+        has = suite if number == hosts - 1 else "bookworm"
+        text = _SITE.format(code=code, number=number, network=network, address=network + 2, suite=has)
         (folder / f"sites/{code}.yml").write_text(text, encoding="utf-8")
         names.append(f"{code}-srv1")
     return names
