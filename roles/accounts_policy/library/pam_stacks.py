@@ -46,7 +46,8 @@ stacks: {description: Files that changed (or would)., type: list, returned: alwa
 """
 
 TYPES = ("auth", "account", "password", "session", "session-noninteractive")
-STACKS, NOTES, PROFILES = Path("/etc/pam.d"), Path("/var/lib/pam"), Path("/usr/share/pam-configs")
+IN_STACKS, IN_NOTES, IN_PROFILES = "etc/pam.d", "var/lib/pam", "usr/share/pam-configs"
+STACKS, NOTES, PROFILES = Path("/", IN_STACKS), Path("/", IN_NOTES), Path("/", IN_PROFILES)
 ROOT = {"uid": 0, "gid": 0}
 UNIX = re.compile(r"^(\w+\s.*\bpam_unix\.so)[ \t]*(.*)$", re.MULTILINE)
 DEBCONF = """\
@@ -104,20 +105,21 @@ class Stacks:
             start |= {kind: with_null(start[kind]) for kind in self.taken}
         room = Path(tempfile.mkdtemp(prefix="tram-pam-"))
         try:
-            for folder in (STACKS, NOTES, PROFILES):
-                (room / folder.relative_to("/")).mkdir(parents=True)
+            for folder in (IN_STACKS, IN_NOTES, IN_PROFILES):
+                (room / folder).mkdir(parents=True)
             for kind in TYPES:
-                self._lay(room, STACKS / f"common-{kind}", start[kind])
-                self._lay(room, NOTES / kind, self.pairs[kind].get(fingerprint(self.stacks[kind]), self.notes[kind]))
-            self._lay(room, NOTES / "seen", self.seen)
+                noted = self.pairs[kind].get(fingerprint(self.stacks[kind]), self.notes[kind])
+                self._lay(room / IN_STACKS / f"common-{kind}", start[kind])
+                self._lay(room / IN_NOTES / kind, noted)
+            self._lay(room / IN_NOTES / "seen", self.seen)
             others = {path.name: read(path) for path in PROFILES.iterdir() if not path.name.startswith("tram-")}
             for name, text in {**others, **wanted}.items():
-                self._lay(room, PROFILES / name, text)
+                self._lay(room / IN_PROFILES / name, text)
             enabled = [*wanted, *(name for name in self.module.params["packaged"] if name in others)]
             self._run(room, enabled)
-            stacks = {kind: read(room / "etc/pam.d" / f"common-{kind}") for kind in TYPES}
-            notes = {kind: read(room / "var/lib/pam" / kind) for kind in TYPES}
-            seen = read(room / "var/lib/pam/seen")
+            stacks = {kind: read(room / IN_STACKS / f"common-{kind}") for kind in TYPES}
+            notes = {kind: read(room / IN_NOTES / kind) for kind in TYPES}
+            seen = read(room / IN_NOTES / "seen")
         finally:
             shutil.rmtree(room, ignore_errors=True)
         if self.module.params["no_null"]:
@@ -128,8 +130,8 @@ class Stacks:
         return stacks, notes, seen
 
     @staticmethod
-    def _lay(room: Path, path: Path, text: str) -> None:
-        (room / path.relative_to("/")).write_text(text, encoding="utf-8", errors="surrogateescape")
+    def _lay(path: Path, text: str) -> None:
+        path.write_text(text, encoding="utf-8", errors="surrogateescape")
 
     def _run(self, room: Path, enabled: list[str]) -> None:
         (room / "debconf.conf").write_text(DEBCONF.format(room=room), encoding="utf-8")
