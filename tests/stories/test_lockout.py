@@ -35,6 +35,12 @@ CONFIRM = 8
 PLAYBOOK = Path(__file__).parent / "lockout/locked-out.yml"
 PROXY = "http://192.0.2.1:3142"
 SECONDS = {"guard_confirm_seconds": CONFIRM, "guard_idle_seconds": 8}
+COMMANDS = (
+    "Have the host keep its state and watch this run",
+    "Have the host keep its state and watch this run, by the program that is brought",
+    "Ask what was changed that can cut the centre off",
+    "Confirm, without which the host takes the change back by itself",
+)
 # A lost way is noticed soon; nothing is tried again that a test waits for.
 ENV = {
     "ANSIBLE_TIMEOUT": "4",
@@ -52,6 +58,11 @@ class Ground:
     inventory: Path
     ledger: Ledger
     hosts: list[str]
+
+    def carried(self, host: str) -> int:
+        """Bytes the line to its site has carried both ways, headers of IP and above."""
+        link = self.lab.link(self.site(host))
+        return link.down["bytes"] + link.up["bytes"]
 
     def sh(self, host: str, text: str) -> str:
         return self.lab.sh(host, ["sh", "-c", text]).stdout
@@ -148,6 +159,29 @@ def attached(ground: Ground) -> Iterator[None]:
     yield
     for host in ground.hosts:
         print(host, ground.guard(host))
+
+
+def test_what_the_guard_costs_on_the_line(ground: Ground) -> None:
+    """Before the runtime is there: the program travels with the first push, and never again."""
+    host = ground.hosts[-1]
+    drop_in = "/etc/ssh/sshd_config.d/10-lockout.conf"
+    sizes = {}
+    for what, harm in (
+        ("for the first time", []),
+        ("when nothing that cuts off was changed", []),
+        ("when sshd was changed", [f"echo 'MaxAuthTries 4' >{drop_in}; systemctl restart ssh"]),
+        ("when it was changed back", [f"rm {drop_in}; systemctl restart ssh"]),
+    ):
+        (ground.inventory / f"host_vars/{host}.yml").write_text(json.dumps({"lockout": harm, **SECONDS}))
+        before, began = ground.carried(host), time.monotonic()
+        recap = ground.push([host])
+        assert recap.failures() == []
+        ran = [result.task for result in recap.results if result.status == "ok" and result.task in COMMANDS]
+        sizes[what] = ground.carried(host) - before
+        seconds = time.monotonic() - began
+        print(f"guard, {what}: {len(ran)} commands, {sizes[what] / 1000:.1f} kB on the line, {seconds:.0f} s in all")
+    assert sizes["when nothing that cuts off was changed"] < 30_000
+    assert ground.guard(host)["state"] == "kept"
 
 
 def test_each_lock_out_that_is_pushed_is_taken_back_by_the_host_and_the_next_run_says_why(ground: Ground) -> None:
