@@ -226,6 +226,9 @@ echo "apparmor $(cat /sys/module/apparmor/parameters/enabled)"
 echo "cmdline $(cat /proc/cmdline)"
 echo "core_pattern $(cat /proc/sys/kernel/core_pattern)"
 echo "core_limit $(ulimit -Hc)"
+echo "banner $(for f in /etc/issue /etc/issue.net /etc/motd; do
+grep -qE '\\\\[mrsv]|Debian GNU' $f && echo tells || { [ -s $f ] && echo says || echo none; }; done |
+sort -u | tr '\\n' ' ')"
 modprobe --showconfig | awk '$1 == "install" && $3 ~ /\\/(true|false)$/ {print "blocked", $2, "yes"}'
 echo "modules $(cut -d' ' -f1 /proc/modules | tr '\\n' ' ')"
 echo "default_target $(systemctl get-default)"

@@ -1,15 +1,11 @@
-"""An audit as CSV (one row a control and host), as SARIF 2.1.0 (OASIS) and as a page to print."""
+"""An audit as CSV (one row a control and host), and as SARIF 2.1.0 (OASIS). The page to print: `page`."""
 
 from __future__ import annotations
 
 import csv
 import io
 import json
-from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
-
-from tram.register import Province
 from tram_audit.audit import Audit
 from tram_audit.control import Severity
 from tram_audit.judging import Status, Verdict
@@ -101,38 +97,3 @@ def _result(verdict: Verdict, codes: list[str], severity: Severity) -> dict[str,
     if verdict.status is Status.WAIVED and verdict.reason:
         result["suppressions"] = [{"kind": "external", "status": "accepted", "justification": verdict.reason.en}]
     return result
-
-
-def as_page(audit: Audit, province: Province) -> str:
-    """The report to hand up: Vietnamese, one file, nothing fetched from elsewhere, made for paper."""
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent / "templates"),
-        autoescape=select_autoescape(default=True, default_for_string=True),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    rules = audit.rules
-    failing: dict[str, list[Verdict]] = {}
-    for verdict in audit.failed():
-        failing.setdefault(verdict.control, []).append(verdict)
-    ordered = sorted(failing, key=lambda code: (SEVERITIES.index(rules.controls[code].severity), code))
-    other = [
-        verdict
-        for host in audit.hosts
-        for verdict in host.verdicts
-        if verdict.status in (Status.UNKNOWN, Status.WAIVED, Status.NOT_APPLICABLE)
-    ]
-    return environment.get_template("report.html.j2").render(
-        audit=audit,
-        province=province,
-        rules=rules,
-        names={host.inventory_name: site.name for site in province.sites for host in site.hosts},
-        failing=[(rules.controls[code], failing[code]) for code in ordered],
-        waived=[verdict for verdict in other if verdict.status is Status.WAIVED],
-        unknown=[verdict for verdict in other if verdict.status is Status.UNKNOWN],
-        outside=[verdict for verdict in other if verdict.status is Status.NOT_APPLICABLE],
-        statuses=list(Status),
-        status_vi={str(status): words for status, words in STATUS_VI.items()},
-        severity_vi={"critical": "nghiêm trọng", "high": "cao", "medium": "vừa", "low": "thấp"},
-    )

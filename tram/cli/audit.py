@@ -18,8 +18,14 @@ from tram.core.errors import BadInput
 from tram.register import load
 from tram_audit.audit import Audit, Audited, before, choose, compare, folder, keep, plain, run_audit
 from tram_audit.judging import Status, Verdict
-from tram_audit.loading import load_rules
-from tram_audit.writing import SEVERITIES, as_csv, as_page, as_sarif
+from tram_audit.loading import Rules, load_rules
+from tram_audit.oscal import as_oscal
+from tram_audit.page import as_page
+from tram_audit.trend import Trend, spark, trend
+from tram_audit.writing import SEVERITIES, as_csv, as_sarif
+
+_LONGEST = 15
+"""Failures that `--trend` shows."""
 
 EXAMPLES = (
     _("Examples:")
@@ -28,6 +34,8 @@ EXAMPLES = (
   tram audit
 
   tram audit -i inventories/ha-tinh --limit pilot --html bao-cao.html
+
+  tram audit --trend 12 --limit huong-khe
 
   tram audit --limit huong-khe --json | jq '.hosts[].verdicts[] | select(.status == "fail")'
 
@@ -55,21 +63,35 @@ def audit(
         Path | None, typer.Option("--csv", metavar="FILE", help=_("Write a row a control and host."))
     ] = None,
     sarif: Annotated[Path | None, typer.Option("--sarif", metavar="FILE", help=_("Write it as SARIF 2.1.0."))] = None,
+    oscal: Annotated[
+        Path | None, typer.Option("--oscal", metavar="FILE", help=_("Write it as OSCAL assessment results."))
+    ] = None,
     html: Annotated[Path | None, typer.Option("--html", metavar="FILE", help=_("Write the report to print."))] = None,
+    trend_of: Annotated[
+        int | None,
+        typer.Option(
+            "--trend", min=2, metavar="N", help=_("Ask no host; show the last N audits of each.")
+        ),
+    ] = None,
     parallel: Annotated[int, typer.Option("--parallel", min=1, max=64, help=_("How many hosts at once."))] = 8,
 ) -> None:
     """Look at hosts, read-only, and judge what is in effect on them by the baselines."""
     province, rules = load(inventory), load_rules(security)
+    place = folder(province.code if not province.lab else province.state_dir.name)
     wanted: list[tuple[Path | None, Callable[[Audit], str]]] = [
         (csv, as_csv),
         (sarif, as_sarif),
-        (html, lambda done: as_page(done, province)),
+        (oscal, lambda done: as_oscal(done, province)),
+        (html, lambda done: as_page(done, province, trend(place, [host.host for host in done.hosts]))),
     ]
     files = [(path, write) for path, write in wanted if path is not None]
     for path, _write in files:
         if not path.parent.is_dir():
             raise BadInput(f"{path}: there is no folder {path.parent}", hint="make it first")
     chosen = choose(province, limit or [])
+    if trend_of is not None:
+        _print_trend(trend(place, [host.inventory_name for _site, host in chosen], trend_of), rules)
+        return
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     done = run_audit(
         province,
@@ -79,7 +101,6 @@ def audit(
         parallel=parallel,
         tell=lambda one: console.print(f"{one.host}: {one.error or f'{one.seconds:.1f} s'}", markup=False),
     )
-    place = folder(province.code if not province.lab else province.state_dir.name)
     earlier = before(place, [host.host for host in done.hosts])
     done = replace(done, changes=compare(done, earlier) if earlier else None)
     keep(done, place)
@@ -118,6 +139,28 @@ def _print(done: Audit) -> None:
         console.print(_("{count} changes since the audit before").format(count=len(done.changes)))
         for change in done.changes:
             console.print(f"  {change.host}  {change.control}: {change.before} → {change.now}", markup=False)
+
+
+def _print_trend(found: Trend, rules: Rules) -> None:
+    console = Console(highlight=False)
+    table = Table()
+    for heading in (both("Host"), both("Failures"), both("First → last"), both("Audits"), both("Last audit")):
+        table.add_column(heading)
+    for host, points in found.points.items():
+        fails = [point.counts.get(Status.FAIL, 0) for point in points if point.seen]
+        ends = f"{fails[0]} → {fails[-1]}" if fails else "?"
+        last = f"{points[-1].at:%Y-%m-%d %H:%M}" if points else "-"
+        table.add_row(host, spark(points), ends, str(len(points)), last)
+    console.print(table)
+    if found.standing:
+        longest = Table(title=both("Failing longest"))
+        for heading in (both("Since"), both("Host"), both("Control"), both("Audits")):
+            longest.add_column(heading)
+        for one in found.standing[:_LONGEST]:
+            title = rules.controls[one.control].title.vi if one.control in rules.controls else ""
+            name = f"{escape(title)}\n[dim]{one.control}[/]"
+            longest.add_row(f"{one.since:%Y-%m-%d %H:%M}", one.host, name, str(one.audits))
+        console.print(longest)
 
 
 def _row(host: Audited) -> list[str]:

@@ -16,7 +16,8 @@ from tram.look import Looked, Seen
 from tram_audit.audit import Audit, Audited, before, choose, compare, keep, plain
 from tram_audit.control import WaiverShape
 from tram_audit.judging import Status
-from tram_audit.writing import as_csv, as_page, as_sarif
+from tram_audit.page import as_page
+from tram_audit.writing import as_csv, as_sarif
 
 from .bare import HOST, judged, lab, looked, rules
 
