@@ -1,0 +1,146 @@
+"""Firewall and sandboxes: only declared doors answer, services still work, what runs is on disk, undo is exact."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tram.lab.lab import Lab
+from tram.push.playbook import Recap, run_playbook
+
+from ..conftest import LAB, REPO
+
+HOST = "huong-khe-srv1"
+CONTROLS = [
+    control["id"]
+    for file in ("services.yml", "network.yml")
+    for control in yaml.safe_load((REPO / "security/baselines" / file).read_text(encoding="utf-8"))["controls"]
+    if control["fix"]["role"] in ("firewall", "sandbox") and control["id"].startswith(("firewall-", "sandbox-"))
+]
+OFF = ["-e", yaml.safe_dump({"control_off": CONTROLS}, default_flow_style=True, width=10**6).strip()]
+# A daemon on the network may be left with this much of 10 (systemd-analyze security).
+MOST_EXPOSED = 4.0
+FAULTS = {
+    "the table was removed": "nft delete table inet tram",
+    "every table was removed": "nft flush ruleset",
+    "a rule that lets everything in": "nft insert rule inet tram input accept",
+    "a door opened by hand": "nft insert rule inet tram input tcp dport 3306 accept",
+    "an address in a set": "nft add element inet tram centre4 '{ 198.18.0.7 }'",
+    "a chain without its policy": "nft chain inet tram input '{ policy accept; }'",
+    "the unit stopped": "systemctl stop nftables",
+    "not there after a boot": "systemctl disable nftables",
+    "another file, not loaded": "sed -i 's/policy drop/policy accept/' /etc/nftables.conf",
+    "a file that is gone": "rm /etc/nftables.d/tram-forward.nft",
+    "a drop-in that is gone": "rm /etc/systemd/system/dovecot.service.d/60-tram-*.conf; systemctl restart dovecot",
+    "a drop-in nobody read": "touch /etc/systemd/system/named.service.d/60-tram-sandbox-dns.conf",
+}
+
+
+def run(folder: Path, roles: list[str], *extra: str, verify: bool = False, limit: str = "all") -> Recap:
+    """Both roles on the hosts, or what proves them."""
+    proofs = [{"ansible.builtin.include_role": {"name": role, "tasks_from": "verify"}} for role in roles]
+    play = {"hosts": "all", "become": True, "gather_facts": False} | ({"tasks": proofs} if verify else {"roles": roles})
+    playbook = folder / "play.yml"
+    playbook.write_text(yaml.safe_dump([play]), encoding="utf-8")
+    return run_playbook(playbook, LAB, extra=["--limit", limit, *extra])
+
+
+def exposure(lab: Lab, host: str) -> dict[str, float]:
+    """How much each daemon may still do, by systemd's own count."""
+    said = lab.sh(host, ["systemd-analyze", "security", "--no-pager"]).stdout
+    units = (
+        r"^((?:postfix@-|dovecot|rspamd|redis-server|nginx|php\S+-fpm|named|chrony|apt-cacher-ng)\.service) +([0-9.]+)"
+    )
+    return {name: float(level) for name, level in re.findall(units, said, re.MULTILINE)}
+
+
+def etc(lab: Lab, host: str) -> str:
+    """A name for /etc as it stands, in its own history."""
+    done = "etckeeper commit test >/dev/null 2>&1; git -C /etc rev-parse HEAD^{tree}"
+    return lab.sh(host, ["sh", "-c", done]).stdout.strip()
+
+
+def tables(lab: Lab, host: str) -> str:
+    """What is loaded."""
+    return lab.sh(host, ["sh", "-c", "command -v nft >/dev/null && nft list ruleset; true"]).stdout
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("plays")
+
+
+@pytest.fixture(scope="module")
+def shut(converged: Lab, folder: Path) -> Iterator[Lab]:
+    """Every host with both roles; afterwards each is as it was found."""
+    before = {
+        host: (etc(converged, host), tables(converged, host), exposure(converged, host)) for host in converged.machines
+    }
+    first = run(folder, ["sandbox", "firewall"])
+    assert first.failures() == []
+    for host, (_, _, levels) in before.items():
+        now = exposure(converged, host)
+        for unit in sorted(levels):
+            print(f"{host}: {unit}: exposure {levels[unit]} before, {now[unit]} after")
+    yield converged
+    undone = run(folder, ["sandbox", "firewall"], *OFF)
+    assert undone.failures() == []
+    for host, (tree, loaded, levels) in before.items():
+        assert etc(converged, host) == tree, converged.sh(host, ["git", "-C", "/etc", "show", "--stat"]).stdout
+        assert tables(converged, host) == loaded
+        assert exposure(converged, host) == levels
+
+
+def test_daemons_may_do_little_else_than_their_work(shut: Lab) -> None:
+    for host in shut.machines:
+        assert {unit: level for unit, level in exposure(shut, host).items() if level > MOST_EXPOSED} == {}
+
+
+def test_only_declared_doors_answer_and_all_of_them(shut: Lab, folder: Path) -> None:
+    assert run(folder, ["sandbox", "firewall"], verify=True).failures() == []
+
+
+@pytest.mark.parametrize("playbook", ["base", "hub", "mail"])
+def test_every_service_still_works(shut: Lab, playbook: str, tmp_path: Path) -> None:
+    recap = run_playbook(REPO / f"playbooks/verify/{playbook}.yml", LAB, extra=["-e", f"verify_results_dir={tmp_path}"])
+    assert recap.failures() == []
+
+
+def test_a_second_run_and_a_dry_run_change_nothing(shut: Lab, folder: Path) -> None:
+    assert run(folder, ["sandbox", "firewall"]).changed() == []
+    assert run(folder, ["sandbox", "firewall"], "--check").changed() == []
+
+
+def test_what_was_changed_by_hand_or_left_half_done_is_healed_and_others_tables_stay(shut: Lab, folder: Path) -> None:
+    good = tables(shut, HOST)
+    for fault, command in FAULTS.items():
+        shut.sh(HOST, ["sh", "-c", command])
+        shut.sh(HOST, ["nft", "add", "table", "inet", "theirs"])
+        healed = run(folder, ["sandbox", "firewall"], limit=HOST)
+        assert healed.failures() == [], fault
+        assert healed.changed() != [], fault
+        assert "table inet theirs" in tables(shut, HOST), fault
+        shut.sh(HOST, ["nft", "delete", "table", "inet", "theirs"])
+        assert tables(shut, HOST) == good, fault
+    assert run(folder, ["sandbox"], verify=True, limit=HOST).failures() == []
+    assert run(folder, ["sandbox", "firewall"], limit=HOST).changed() == []
+
+
+def test_a_ruleset_that_stood_there_before_is_put_aside_and_comes_back(shut: Lab, folder: Path) -> None:
+    """Alone on one host, from and to the state without our firewall."""
+    assert run(folder, ["firewall"], *OFF, limit=HOST).failures() == []
+    theirs = 'flush ruleset\\ntable inet filter {\\n chain input {\\n tcp dport 9999 drop comment "theirs"\\n }\\n}\\n'
+    install = f"apt-get -qq install -y nftables >/dev/null 2>&1; printf '{theirs}' >/etc/nftables.conf"
+    shut.sh(HOST, ["sh", "-c", f"{install}; systemctl enable --now nftables"])
+    before, tree = tables(shut, HOST), etc(shut, HOST)
+    assert "theirs" in before
+    assert run(folder, ["firewall"], limit=HOST).failures() == []
+    assert "theirs" not in tables(shut, HOST)
+    assert run(folder, ["firewall"], *OFF, limit=HOST).failures() == []
+    assert (tables(shut, HOST), etc(shut, HOST)) == (before, tree)
+    shut.sh(HOST, ["sh", "-c", "systemctl disable --now nftables; apt-get -qq purge -y nftables >/dev/null 2>&1"])
+    assert run(folder, ["firewall"], limit=HOST).failures() == []
