@@ -141,7 +141,8 @@ class Journal:
 
     def __init__(self, cursor: str, options: argparse.Namespace) -> None:
         start = f"--after-cursor={cursor}" if cursor else f"--since=-{options.first_seconds}s"
-        self.command = ["journalctl", "--follow", "--no-tail", "--quiet", "--all", "--output=json",
+        # --merge: without it --follow looks at the present boot only, and what came before a power cut is never sent.
+        self.command = ["journalctl", "--follow", "--merge", "--no-tail", "--quiet", "--all", "--output=json",
                         f"--output-fields={FIELDS}", start, *matches(options)]  # fmt: skip
         self.rest = b""
         self.waiting: list[bytes] = []
