@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from tram.site import durable, report, runs, snapshot
+from tram.site import durable, guard_unit, report, runs, snapshot
 from tram.site.guard import DEFAULT_ROOT as GUARD_ROOT
 from tram.site.guard import Guard
 from tram.site.limits import MAX_FAILURES, POLL_SECONDS
@@ -38,6 +38,8 @@ def _let_a_push_end(config: Config) -> None:
     by itself."""
     if config.system == Path("/"):
         guard = Guard(Place(GUARD_ROOT), config)
+        if guard.unfinished:
+            guard_unit.wake()
         while guard.unfinished:
             time.sleep(POLL_SECONDS)
 

@@ -37,6 +37,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except TramError as error:
         reason = getattr(error, "reason", "")
         answer = {"outcome": "refused", "reason": reason, "message": f"{error.message}. {error.hint}".rstrip(". ")}
+    except OSError as error:
+        answer = {"outcome": "refused", "reason": "disk", "message": f"{error.filename}: {error.strerror}"}
     if answer is not None:
         print(json.dumps({"guard": FORMAT, **answer}, ensure_ascii=False))
     return 0
@@ -59,6 +61,7 @@ def _arm(guard: Guard, given: argparse.Namespace) -> dict[str, Any]:
             guard.finish("kept", "it fell silent and had changed nothing that can cut the site off; another run came")
         elif guard.unfinished:
             if guard.name != given.takes_over:
+                guard_unit.wake()
                 guard.note(asked={"boot": clock.boot(), "uptime": clock.uptime()})
                 return {"outcome": "busy", **_state(guard)}
             guard.take_over(came, guard.journal().get("asked"))

@@ -69,6 +69,12 @@ def start() -> None:
         raise CannotWatch(f"systemctl restart {_NAME}: {ran.stderr.strip()[:300]}")
 
 
+def wake() -> None:
+    """Have a run that is under guard watched, should nobody do so any more."""
+    if (_UNITS / _NAME).exists():
+        run(["systemctl", "start", "--no-block", _NAME], check=False, timeout=timedelta(minutes=1))
+
+
 def program() -> Path | None:
     """The one file this was started from, None when it is a directory's."""
     first = Path(sys.path[0] or os.curdir)
