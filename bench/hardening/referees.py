@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
-from scap import PREFIX, PROFILES, Verdict, read_results
+from scap import PREFIX, PROFILES, Verdict, read_results, selections
 
 from tram.lab.lab import Lab
 
@@ -111,15 +112,28 @@ def found_content(directory: Path) -> dict[str, Path]:
     return {suite: directory / name for suite, name in names.items() if (directory / name).is_file()}
 
 
+def content_version(datastream: Path) -> str:
+    """What the content calls itself."""
+    found = re.search(r":version update=[^>]*>([^<]+)<", datastream.read_text(encoding="utf-8"))
+    return found[1] if found else "of unknown version"
+
+
 def open_scap(lab: Lab, host: str, datastream: Path) -> dict[str, Verdict]:
-    """Those of the four profiles that the content has, on the host as root."""
-    pid = lab.machine(host).init_pid()
-    there = Path(f"/proc/{pid}/root/root")
-    (there / "ds.xml").write_bytes(datastream.read_bytes())
-    found = {}
-    known = datastream.read_text(encoding="utf-8")
-    for profile in PROFILES:
-        if f'id="{PREFIX}profile_{profile}"' not in known:
+    """Those of the four profiles that the content has, judged on the host as root.
+
+    A profile whose rules and values are all in one that was judged is read from that one's results: it saves minutes.
+    """
+    there = Path(f"/proc/{lab.machine(host).init_pid()}/root/root")
+    text = datastream.read_text(encoding="utf-8")
+    (there / "ds.xml").write_text(text, encoding="utf-8")
+    known = selections(text)
+    found: dict[str, Verdict] = {}
+    for profile in sorted(known, key=lambda name: len(known[name][0]), reverse=True):
+        rules, values = known[profile]
+        wider = next((name for name in found if rules <= known[name][0] and values <= known[name][1]), None)
+        if wider:
+            results = found[wider].results
+            found[profile] = Verdict({rule: said for rule, said in results.items() if rule in rules})
             continue
         words = ["nice", "oscap", "xccdf", "eval", "--profile", f"{PREFIX}profile_{profile}"]
         said = lab.sh(host, [*words, "--results", "/root/results.xml", "/root/ds.xml"], timeout=_LONG)
@@ -127,7 +141,7 @@ def open_scap(lab: Lab, host: str, datastream: Path) -> dict[str, Verdict]:
             raise SystemExit(f"{host}: oscap {profile}: {said.stderr[-500:]}")
         found[profile] = read_results((there / "results.xml").read_text(encoding="utf-8"))
     lab.sh(host, ["rm", "-f", "/root/ds.xml", "/root/results.xml"])
-    return found
+    return {name: found[name] for name in PROFILES if name in found}
 
 
 def exposures(lab: Lab, host: str) -> dict[str, float]:
@@ -138,13 +152,13 @@ def exposures(lab: Lab, host: str) -> dict[str, float]:
     return {row["unit"]: float(row["exposure"]) for row in said if row["unit"] in running}
 
 
-def judge(lab: Lab, host: str, neighbours: Sequence[str], datastream: Path) -> dict[str, object]:
-    """Everything about one host, as results.json keeps it."""
-    verdicts: Mapping[str, Verdict] = open_scap(lab, host, datastream)
+def judge(lab: Lab, host: str, neighbour: str, datastream: Path | None) -> dict[str, Any]:
+    """Everything about one host, as results.json keeps it; `neighbour` is whom nmap looks from."""
+    verdicts = open_scap(lab, host, datastream) if datastream else {}
     return {
         "lynis": asdict(lynis(lab, host)),
         "ssh_audit": asdict(ssh_audit(lab, host)),
-        "open_ports": {neighbour: open_ports(lab, neighbour, host) for neighbour in neighbours},
+        "open_ports": open_ports(lab, neighbour, host),
         "exposure": exposures(lab, host),
-        "openscap": {name: {"results": dict(verdict.results)} for name, verdict in verdicts.items()},
+        "openscap": {name: dict(verdict.results) for name, verdict in verdicts.items()},
     }

@@ -51,6 +51,20 @@ def read_results(text: str) -> Verdict:
     return Verdict(found)
 
 
+def selections(datastream: str) -> dict[str, tuple[frozenset[str], frozenset[tuple[str, str]]]]:
+    """By profile of PROFILES that a datastream has: the rules it selects, the values it chooses."""
+    found = {}
+    root = ElementTree.fromstring(datastream)  # noqa: S314 - Debian's, or built by whoever runs this
+    for profile in root.iter(f"{_XCCDF}Profile"):
+        name = profile.attrib["id"].removeprefix(f"{PREFIX}profile_")
+        if name in PROFILES:
+            chosen = (one for one in profile if one.tag in (f"{_XCCDF}refine-value", f"{_XCCDF}set-value"))
+            values = frozenset((one.attrib["idref"], one.get("selector") or one.text or "") for one in chosen)
+            rules = (one.attrib["idref"] for one in profile.iter(f"{_XCCDF}select") if one.get("selected") == "true")
+            found[name] = frozenset(rule.removeprefix(f"{PREFIX}rule_") for rule in rules), values
+    return found
+
+
 def container_patterns() -> list[str]:
     """Rules that a container cannot meet (container.yml)."""
     groups = yaml.safe_load((HERE / "container.yml").read_text(encoding="utf-8"))
