@@ -24,6 +24,7 @@ bench: ## measure again what the READMEs under bench/ say (two hours; no other l
 	scripts/setup.sh dev
 	.venv/bin/python bench/delivery/run.py
 	.venv/bin/python bench/scale/run.py
+	.venv/bin/python bench/audit/run.py
 	.venv/bin/python bench/executor/run.py
 	.venv/bin/python bench/demo/run.py
 

@@ -10,10 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from tram.core.run import Ran, run
 from tram.lab.cgroup import hierarchies
 from tram.lab.lab import Lab, down, up
+from tram.push.playbook import run_playbook
+from tram_audit.loading import load_rules
 
 from ..conftest import LAB, REPO, take_over
 
@@ -27,31 +30,11 @@ ALL_FIXED = (
     f"printf 'Package: bash\\nVersion: 1.0\\n' > {SECURITY_LIST}_main_binary-amd64_Packages"
 )
 
-# What is planted by shell, and the controls that must fail for it, and only they.
-FAULTS = {
-    "install -m 4755 /bin/true /usr/local/bin/lau-la": ["file-setid"],
-    "touch /usr/local/etc/chung && chmod 0666 /usr/local/etc/chung": ["file-world-writable"],
-    "touch /srv/vo-chu && chown 4242:4242 /srv/vo-chu": ["file-owned"],
-    "chmod 0777 /var/tmp": ["file-sticky"],
-    "chmod 0644 /etc/shadow": ["file-shadow"],
-    "chmod 0664 /etc/passwd": ["file-accounts"],
-    "useradd --non-unique --uid 0 --no-create-home toor": ["account-one-root", "account-unique-ids"],
-    "useradd --no-create-home -s /usr/sbin/nologin trong && passwd -q -d trong": ["account-no-empty-password"],
-    "usermod -s /bin/sh games": ["account-no-service-shell"],
-    "gpasswd -a games disk": ["account-powerful-groups"],
-    "umask 337 && echo 'games ALL=(root) NOPASSWD: /bin/ls' > /etc/sudoers.d/choi": ["sudo-nopasswd"],
-    "umask 337 && echo 'news ALL=(ALL) ALL' > /etc/sudoers.d/tin": ["sudo-everything"],
-    "umask 337 && echo 'irc ALL=(root) /bin/ls, !/bin/sh' > /etc/sudoers.d/cam": ["sudo-no-negation"],
-    "sed -i '1i auth sufficient pam_permit.so' /etc/pam.d/sudo": ["pam-denies"],
-    "printf 'Match User tram\\n LogLevel QUIET\\n' > /etc/ssh/sshd_config.d/99-im.conf": ["ssh-pam", "ssh-in-effect"],
-    "chmod 0775 /etc/cron.d": ["file-cron"],
-    "systemd-run -q --unit=la python3 -m http.server 8099": ["ports-declared"],
-    "systemd-run -q --unit=hong --property=RemainAfterExit=yes false; true": ["service-none-failed"],
-    "mkdir -p /etc/systemd/system/dbus.service.d && "
-    "echo '[Service]' > /etc/systemd/system/dbus.service.d/sua.conf": ["service-units-loaded"],
-    "echo 'Acquire::AllowInsecureRepositories \"true\";' > /etc/apt/apt.conf.d/99la": ["updates-signed"],
-    f"printf 'Package: bash\\nVersion: 99.0\\n' > {SECURITY_LIST}_main_binary-amd64_Packages": ["updates-security"],
-}  # fmt: skip
+FAULTS: list[dict[str, Any]] = yaml.safe_load((Path(__file__).parent / "audit_faults.yml").read_text(encoding="utf-8"))[
+    "faults"
+]
+# What a lab's host cannot have right, each with the reason.
+NOT_HERE: dict[str, str] = {}
 
 
 @pytest.fixture(scope="module")
@@ -74,9 +57,13 @@ def audit(home: Path, *words: str) -> tuple[Ran, dict[str, Any]]:
     return ran, json.loads(ran.stdout)
 
 
-def failing(found: dict[str, Any], host: str) -> set[str]:
+def standing(found: dict[str, Any], host: str, status: str) -> set[str]:
     (one,) = [one for one in found["hosts"] if one["host"] == host]
-    return {verdict["control"] for verdict in one["verdicts"] if verdict["status"] == "fail"}
+    return {verdict["control"] for verdict in one["verdicts"] if verdict["status"] == status}
+
+
+def failing(found: dict[str, Any], host: str) -> set[str]:
+    return standing(found, host, "fail")
 
 
 def fingerprint(lab: Lab, host: str) -> dict[str, str]:
@@ -112,20 +99,37 @@ def test_the_audit_changes_nothing_and_knows_everything_about_a_bare_host(lab: L
     assert sum(carried.values()) <= 60_000
 
 
-def test_every_planted_fault_is_found_and_nothing_else(lab: Lab, tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def hardened(lab: Lab) -> Lab:
+    """The district's host, and the hub that keeps its records, hardened; told of every fix there is."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TRAM_LAB", NAME)
+        for playbook in ("base", "pki", "harden"):
+            recap = run_playbook(REPO / f"playbooks/{playbook}.yml", LAB, extra=["--limit", f"{HUB},{DISTRICT}"])
+            assert recap.failures() == []
     assert lab.sh(DISTRICT, ["sh", "-c", ALL_FIXED]).code == 0
+    return lab
+
+
+def test_every_planted_fault_is_found_and_nothing_else(hardened: Lab, tmp_path: Path) -> None:
+    lab = hardened
     _, clean = audit(tmp_path, "--limit", DISTRICT)
-    assert "updates-security" not in failing(clean, DISTRICT)
+    assert failing(clean, DISTRICT) == set(NOT_HERE), "false findings on a host nobody touched"
+    assert clean["hosts"][0]["counts"]["unknown"] == 0
+    right = standing(clean, DISTRICT, "pass")
+    planted: set[str] = set()
     for fault in FAULTS:
-        done = lab.sh(DISTRICT, ["sh", "-c", fault])
+        controls = {fault["control"]} if isinstance(fault["control"], str) else set(fault["control"])
+        assert controls <= right, f"{controls - right}: nothing to break on this host"
+        done = lab.sh(DISTRICT, ["sh", "-c", fault["plant"]])
         assert done.code == 0, f"{fault}: {done.stderr}"
+        planted |= controls
     ran, found = audit(tmp_path, "--limit", DISTRICT, "--html", str(tmp_path / "bao-cao.html"))
-    planted = {control for controls in FAULTS.values() for control in controls}
     assert failing(found, DISTRICT) - failing(clean, DISTRICT) == planted
-    assert failing(clean, DISTRICT) <= failing(found, DISTRICT)
-    assert {change["control"] for change in found["changes"]} == planted
+    assert {change["control"] for change in found["changes"] if change["now"] == "fail"} == planted
     assert found["hosts"][0]["counts"]["unknown"] == 0
     assert "/usr/local/bin/lau-la" in (tmp_path / "bao-cao.html").read_text(encoding="utf-8")
+    assert len(FAULTS) >= 40
     print(f"{len(FAULTS)} faults planted, {len(planted)} controls failed for them, no other; exit {ran.code}")
 
 
@@ -145,6 +149,9 @@ def test_refused_sudo_a_banner_and_a_hanging_look_are_one_clear_word_each_and_th
     assert hosts[DEPARTMENT]["counts"]["pass"] == 1  # ssh-ciphers: the handshake alone shows it
     assert hosts[HUB]["error"] == ""
     unknown = [one for one in hosts[HUB]["verdicts"] if one["status"] == "unknown"]
-    assert {one["control"] for one in unknown} == {"sudo-nopasswd", "sudo-everything", "sudo-no-negation", "sudo-pty"}
+    rules = load_rules(REPO / "security").controls.values()
+    assert {one["control"] for one in unknown} == {
+        control.id for control in rules if "sudo" in {check.look for check in control.check}
+    }
     assert {line for one in unknown for line in one["evidence"]} == {"sudo: it did not end in time"}
     assert hosts[DISTRICT]["counts"]["unknown"] == 0
