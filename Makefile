@@ -20,13 +20,14 @@ lab-up: ## hosts and links only, nothing provisioned
 lab-down: ## take the lab away, whatever state it is in
 	.venv/bin/tram lab down
 
-bench: ## measure again what the READMEs under bench/ say (two hours; no other lab may be up)
+bench: ## measure again what the READMEs under bench/ say (three hours; no other lab may be up)
 	scripts/setup.sh dev
 	.venv/bin/python bench/delivery/run.py
 	.venv/bin/python bench/scale/run.py
 	.venv/bin/python bench/audit/run.py
 	.venv/bin/python bench/executor/run.py
 	.venv/bin/python bench/demo/run.py
+	.venv/bin/python bench/hardening/run.py
 
 lock: ## recompile the pinned requirements
 	scripts/lock

@@ -70,9 +70,9 @@ def _figures(results: Mapping[str, Any]) -> Iterator[str]:
     for profile, name, aim in zip(PROFILES, _NAMES, _AIMS, strict=True):
         rows.append((f"{name}, fair", f"≥ {aim} %", lambda one, of=profile: _share(one, of, fair=True)))
         rows.append((f"{name}, whole", "", lambda one, of=profile: _share(one, of, fair=False)))
-    for name, aim, told in rows:
+    for name, wanted, told in rows:
         cells = [f"{_cell(before, host, told)} → {_cell(after, host, told)}" for host in hosts]
-        yield f"| {name} | {' | '.join(cells)} | {aim} |"
+        yield f"| {name} | {' | '.join(cells)} | {wanted} |"
 
 
 def _cell(found: Mapping[str, Any], host: str, told: Any) -> str:
