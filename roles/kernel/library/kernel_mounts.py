@@ -82,7 +82,9 @@ def command_off(now: dict[str, Any] | None, place: str, options: list[str]) -> l
     if not extra:
         return None
     kept = [option for option in now["vfs"] if option in PER_MOUNT and option not in extra]
-    return ["mount", "-o", ",".join(["remount", "bind", *(kept or ["rw"])]), place]
+    # Said outright: mount(8) would take what is not said from /etc/fstab, or from the mount as it is.
+    options = ["remount", "bind", *kept, *(option.removeprefix("no") for option in extra)]
+    return ["mount", "-o", ",".join(options), place]
 
 
 def main() -> None:
