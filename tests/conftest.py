@@ -70,7 +70,7 @@ def managed(province_lab: Lab) -> Lab:
 
 @dataclass(frozen=True, slots=True)
 class SiteRuns:
-    """playbooks/site.yml run four times on one lab, from bare hosts on; what the dry run on bare hosts touched; what
+    """playbooks/site.yml run three times on one lab, from bare hosts on; what the dry run on bare hosts touched; what
     could be read while the first run made and used every secret: its log (as of -v) and all command lines."""
 
     dry_on_bare: Recap
@@ -79,7 +79,6 @@ class SiteRuns:
     first_log: str
     first_argv: set[bytes]
     second: Recap
-    dry_on_configured: Recap
 
 
 @pytest.fixture(scope="session")
@@ -99,7 +98,6 @@ def site_runs(managed: Lab, tmp_path_factory: pytest.TempPathFactory) -> SiteRun
         first_log=log.read_text(),
         first_argv=watch.seen,
         second=run_playbook(site, LAB),
-        dry_on_configured=run_playbook(site, LAB, extra=["--check"]),
     )
 
 
@@ -110,6 +108,44 @@ def converged(managed: Lab, request: pytest.FixtureRequest) -> Lab:
         runs: SiteRuns = request.getfixturevalue("site_runs")
         assert runs.first.failures() == []
     return managed
+
+
+@dataclass(frozen=True, slots=True)
+class HardenRuns:
+    """playbooks/harden.yml run four times on a lab with every service; then a dry run of site.yml, which must find
+    nothing of its own undone."""
+
+    dry_before: Recap
+    touched_by_dry: list[str]
+    first: Recap
+    second: Recap
+    dry_after: Recap
+    site_dry_after: Recap
+
+
+@pytest.fixture(scope="session")
+def harden_runs(converged: Lab) -> HardenRuns:
+    """The baseline on every host, the way `ansible-playbook` runs it, without `tram`."""
+    harden, before = REPO / "playbooks/harden.yml", _fingerprints(converged)
+    dry = run_playbook(harden, LAB, extra=["--check"])
+    after = _fingerprints(converged)
+    return HardenRuns(
+        dry_before=dry,
+        touched_by_dry=[host for host in before if before[host] != after[host]],
+        first=run_playbook(harden, LAB),
+        second=run_playbook(harden, LAB),
+        dry_after=run_playbook(harden, LAB, extra=["--check"]),
+        site_dry_after=run_playbook(REPO / "playbooks/site.yml", LAB, extra=["--check"]),
+    )
+
+
+@pytest.fixture(scope="session")
+def hardened(converged: Lab, request: pytest.FixtureRequest) -> Lab:
+    """The lab with every role applied and hardened; one of yours ($TRAM_TEST_LAB) is taken for that as it is."""
+    if "TRAM_TEST_LAB" not in os.environ:
+        runs: HardenRuns = request.getfixturevalue("harden_runs")
+        assert runs.first.failures() == []
+    return converged
 
 
 def _fingerprints(lab: Lab) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Every role on real hosts: dry run, converge, run again, dry run again, verify, refuse wrong input."""
+"""Every role on real hosts: dry run, converge, run again, harden, dry run again, verify, refuse wrong input."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tram.lab.lab import Lab
 from tram.proof.results import read_proofs, verdict
 from tram.push.playbook import Recap, run_playbook
 
-from ..conftest import LAB, REPO, SiteRuns
+from ..conftest import LAB, REPO, HardenRuns, SiteRuns
 
 VERIFY = sorted((REPO / "playbooks/verify").glob("*.yml"))
 REFUSED = [
@@ -40,13 +40,34 @@ def test_a_second_run_changes_nothing(site_runs: SiteRuns) -> None:
     print_recap("second run", site_runs.second)
 
 
-def test_a_dry_run_on_configured_hosts_passes_and_would_change_nothing(site_runs: SiteRuns) -> None:
-    assert site_runs.dry_on_configured.failures() == []
-    assert site_runs.dry_on_configured.changed() == []
+def test_hardening_says_before_what_it_would_do_and_touches_nothing(harden_runs: HardenRuns) -> None:
+    assert harden_runs.dry_before.failures() == []
+    assert harden_runs.touched_by_dry == []
+
+
+def test_every_host_is_hardened(harden_runs: HardenRuns) -> None:
+    assert harden_runs.first.failures() == []
+    assert harden_runs.first.code == 0
+    print_recap("hardening", harden_runs.first)
+
+
+def test_hardening_again_changes_nothing(harden_runs: HardenRuns) -> None:
+    assert harden_runs.second.code == 0
+    assert harden_runs.second.changed() == []
+    print_recap("hardening again", harden_runs.second)
+
+
+def test_dry_runs_on_hardened_hosts_would_change_nothing(harden_runs: HardenRuns) -> None:
+    """Neither hardening nor the services would: neither takes back what the other did."""
+    for dry in (harden_runs.dry_after, harden_runs.site_dry_after):
+        assert dry.failures() == []
+        assert dry.changed() == []
 
 
 @pytest.mark.parametrize("playbook", VERIFY, ids=lambda playbook: playbook.stem)
-def test_verify_proves_the_service_as_a_user_would(converged: Lab, playbook: Path, tmp_path: Path) -> None:
+def test_verify_proves_the_service_as_a_user_would_on_hardened_hosts(
+    hardened: Lab, playbook: Path, tmp_path: Path
+) -> None:
     recap = run_playbook(playbook, LAB, extra=["-e", f"verify_results_dir={tmp_path}"])
     assert recap.failures() == []
     assert recap.code == 0
