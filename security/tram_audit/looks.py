@@ -112,8 +112,8 @@ command -v cvtsudoers >/dev/null || exit 127
 cvtsudoers -f json /etc/sudoers
 """
 
-# One walk over the local file systems for everything that is asked of each file. What is below /var/*/private belongs to
-# users that are there only while their service runs (systemd.exec(5), DynamicUser).
+# One walk over the local file systems for everything that is asked of each file. What is below /var/lib/private and the
+# like belongs to users that are there only while their service runs (systemd.exec(5), DynamicUser).
 _FILES_FOUND = """\
 t=ext2,ext3,ext4,xfs,btrfs,overlay,tmpfs
 set -- $(findmnt -rno TARGET -t $t | grep -Ev '^/(run|proc|sys|dev)(/|$)')
@@ -122,7 +122,7 @@ find "$@" -xdev \\( -path '*/containers/*' -o -path /var/lib/machines \\) -prune
 -type f -perm /6000 -printf 'setid %m %u:%g %p\\n' \\) , \\( \
 -type f -perm -0002 -printf 'writable %m %u:%g %p\\n' \\) , \\( \
 -type d -perm -0002 ! -perm -1000 -printf 'unsticky %m %u:%g %p\\n' \\) , \\( \
-\\( -nouser -o -nogroup \\) ! -path '/var/*/private*' -printf 'unowned %m %U:%G %p\\n' \\) | sort -u
+\\( -nouser -o -nogroup \\) ! -regex '/var/\\\\(lib\\\\|cache\\\\|log\\\\)/private/.*' -printf 'unowned %m %U:%G %p\\n' \\) | sort -u
 """
 
 # Not apt-get: without its cache it takes a second of CPU. What Debian's security lists hold in a later version than
