@@ -122,7 +122,8 @@ find "$@" -xdev \\( -path '*/containers/*' -o -path /var/lib/machines \\) -prune
 -type f -perm /6000 -printf 'setid %m %u:%g %p\\n' \\) , \\( \
 -type f -perm -0002 -printf 'writable %m %u:%g %p\\n' \\) , \\( \
 -type d -perm -0002 ! -perm -1000 -printf 'unsticky %m %u:%g %p\\n' \\) , \\( \
-\\( -nouser -o -nogroup \\) ! -regex '/var/\\\\(lib\\\\|cache\\\\|log\\\\)/private/.*' -printf 'unowned %m %U:%G %p\\n' \\) | sort -u
+\\( -nouser -o -nogroup \\) ! -regex '/var/\\(lib\\|cache\\|log\\)/private/.*' \
+-printf 'unowned %m %U:%G %p\\n' \\) | sort -u
 """
 
 # Not apt-get: without its cache it takes a second of CPU. What Debian's security lists hold in a later version than
