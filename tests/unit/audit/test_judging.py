@@ -28,6 +28,7 @@ def test_a_bare_host_fails_what_debian_leaves_open_and_nothing_else() -> None:
         *("password-history", "password-age", "account-inactive", "account-logins-logged", "sudo-log", "sudo-timeout"),
         *("sudo-environment", "shell-idle", "login-banner", "cron-users"),
         *("net-no-redirects", "net-no-source-route", "net-rp-filter", "net-martians", "firewall-default-drop"),
+        *("net-arp", "net-time-wait", "net-ports", "net-no-autoconf"),
         "firewall-forward-drop",
         *("kernel-ctrl-alt-del", "file-homes", "updates-automatic", "log-bounded", "time-in-step", "integrity-watched"),
         *("log-forwarded", "log-rotated", "log-synced"),
