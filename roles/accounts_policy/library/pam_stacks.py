@@ -96,6 +96,8 @@ class Stacks:
         self.stacks = {kind: read(STACKS / f"common-{kind}") for kind in TYPES}
         self.notes = {kind: read(NOTES / kind) for kind in TYPES}
         self.seen = read(NOTES / "seen")
+        # Files named so are ours alone: what is not wanted goes, whoever put it there and whenever.
+        self.profiles = {path.name: read(path) for path in PROFILES.glob("tram-*")}
 
     def composed(self) -> tuple[dict[str, str], dict[str, str], str]:
         """Stacks, notes and names of profiles as they should be."""
@@ -155,7 +157,10 @@ class Stacks:
         if self.module.params["no_null"]:
             self.taken = sorted({*self.taken, *(kind for kind in TYPES if "nullok" in self.stacks[kind])})
         self._note({"pairs": self.pairs, "nullok": self.taken})
+        # There before a stack names them, gone after none does: any pam-auth-update in between reads them.
+        self._keep({**self.profiles, **self.module.params["profiles"]})
         self._put(stacks, notes, seen)
+        self._keep(self.module.params["profiles"])
         if not self.module.params["no_null"] and self.taken:
             self._note({"pairs": self.pairs, "nullok": []})
 
@@ -171,9 +176,20 @@ class Stacks:
             if text != read(path):
                 replace(path, text.encode(errors="surrogateescape"), {**ROOT, "mode": "0644"})
 
+    @staticmethod
+    def _keep(profiles: dict[str, str]) -> None:
+        for name, text in profiles.items():
+            if text != read(PROFILES / name):
+                replace(PROFILES / name, text.encode(), {**ROOT, "mode": "0644"})
+        for path in PROFILES.glob("tram-*"):
+            if path.name not in profiles:
+                path.unlink()
+
     def put_back(self) -> None:
         """As before this run."""
+        self._keep({**self.module.params["profiles"], **self.profiles})
         self._put(self.stacks, self.notes, self.seen)
+        self._keep(self.profiles)
 
 
 class Conversation(ctypes.Structure):
@@ -229,7 +245,8 @@ def main() -> None:
     stacks = Stacks(module)
     wanted, notes, seen = stacks.composed()
     changed = [f"/etc/pam.d/common-{kind}" for kind in TYPES if wanted[kind] != stacks.stacks[kind]]
-    due = bool(changed) or notes != stacks.notes or seen != stacks.seen
+    due = bool(changed) or (notes, seen) != (stacks.notes, stacks.seen)
+    due = due or stacks.profiles != module.params["profiles"]
     if module.check_mode:
         module.exit_json(changed=due, stacks=changed)
     if due:

@@ -97,8 +97,12 @@ def on() -> dict[str, Any]:
     return {"profiles": profiles(), "no_null": True}
 
 
+def folders(module: ModuleType) -> tuple[Path, ...]:
+    return (module.STACKS, module.NOTES, module.PROFILES)
+
+
 def tree(module: ModuleType) -> dict[str, str]:
-    return {path.name: path.read_text() for folder in (module.STACKS, module.NOTES) for path in folder.iterdir()}
+    return {path.name: path.read_text() for folder in folders(module) for path in folder.iterdir()}
 
 
 def lines(module: ModuleType, kind: str) -> list[str]:
@@ -148,7 +152,7 @@ def test_killed_between_any_two_files_the_next_run_ends_where_it_would_have(
     run(**on())
     whole = tree(module)
     real = module.replace
-    for at in range(2, 12, 3):
+    for at in range(2, 18, 3):
         left = at
 
         def dying(*arguments: Any) -> None:
@@ -158,9 +162,9 @@ def test_killed_between_any_two_files_the_next_run_ends_where_it_would_have(
                 raise Killed
             real(*arguments)
 
-        for folder in (module.STACKS, module.NOTES):
+        for folder in folders(module):
             for path in folder.iterdir():
-                path.write_text(fresh[path.name])
+                path.write_text(fresh[path.name]) if path.name in fresh else path.unlink()
         (tmp_path / "pam.json").unlink(missing_ok=True)
         monkeypatch.setattr(module, "replace", dying)
         try:
