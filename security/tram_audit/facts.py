@@ -77,7 +77,7 @@ def sshd(text: str) -> Settings:
 
 def sysctl(text: str) -> Settings:
     """`sysctl`: key = value."""
-    return gather((key.strip(), value.strip()) for key, sep, value in _split(text, "=") if sep)
+    return gather((key.strip(), " ".join(value.split())) for key, sep, value in _split(text, "=") if sep)
 
 
 def modes(text: str) -> Settings:
@@ -95,7 +95,7 @@ def units(text: str) -> Settings:
     found: list[tuple[str, str]] = []
     for block in text.strip().split("\n\n"):
         own = dict(line.split("=", 1) for line in block.splitlines() if "=" in line)
-        name = own.pop("Id", "")
+        name = own.get("Id", "")
         found += [(f"{name} {key}", value) for key, value in own.items()]
         found.append((f"{name} user", "dynamic" if own.get("DynamicUser") == "yes" else own.get("User") or "root"))
     if not found:
