@@ -77,7 +77,10 @@ def sshd(text: str) -> Settings:
 
 def sysctl(text: str) -> Settings:
     """`sysctl`: key = value."""
-    return gather((key.strip(), " ".join(value.split())) for key, sep, value in _split(text, "=") if sep)
+    found = gather((key.strip(), " ".join(value.split())) for key, sep, value in _split(text, "=") if sep)
+    if not found:
+        raise ValueError("no value of the kernel at all")
+    return found
 
 
 def modes(text: str) -> Settings:

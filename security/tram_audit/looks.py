@@ -232,8 +232,6 @@ echo "banner $(for f in /etc/issue /etc/issue.net /etc/motd; do
 grep -qE '\\\\[mrsv]|Debian GNU' $f && echo tells || { [ -s $f ] && echo says || echo none; }; done |
 sort -u | tr '\\n' ' ')"
 modprobe --showconfig | awk '$1 == "install" && $3 ~ /\\/(true|false)$/ {print "blocked", $2, "yes"}'
-b=says; for f in /etc/issue /etc/issue.net; do [ -s $f ] || b=none
-grep -qi 'debian\\|gnu/linux\\|\\\\[mrsv]' $f && b=tells; done; echo "banner $b"
 echo "modules $(cut -d' ' -f1 /proc/modules | tr '\\n' ' ')"
 echo "default_target $(systemctl get-default)"
 echo "ctrl_alt_del $(systemctl is-enabled ctrl-alt-del.target)"

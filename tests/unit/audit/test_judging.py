@@ -32,6 +32,7 @@ def test_a_bare_host_fails_what_debian_leaves_open_and_nothing_else() -> None:
         "firewall-forward-drop",
         *("kernel-ctrl-alt-del", "file-homes", "updates-automatic", "log-bounded", "time-in-step", "integrity-watched"),
         *("log-forwarded", "log-rotated", "log-synced"),
+        *("ssh-key-kinds", "ssh-certificate", "ssh-few-sessions", "ssh-banner", "intrusion-banned"),
     }
     assert not [code for code, verdict in found.items() if verdict.status is Status.UNKNOWN]
 
