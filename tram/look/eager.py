@@ -3,7 +3,8 @@
 An ssh client waits after each step: is the service there, which methods are there, is this key right, is the channel
 open. All answers but the last are known beforehand, so here request for the service, signature, channel, command and
 input leave in one flight once the keys are agreed on (RFC 4252, 4254 allow it; a server works them off in order).
-What OpenSSH's own client needs 12 to 14 round trips for takes 5: TCP, banner, algorithms, keys, everything else.
+Five round trips are left: TCP, banner, algorithms, keys, everything else. OpenSSH's own client takes more than twice
+as many (bench/audit tells both by time).
 
 It is paramiko underneath, with one kind of message early. A host it has no method or pinned key in common with, and
 whatever else is unusual, is left to OpenSSH (`tram.look.ssh`): `ask` says so by `NotThisWay`.

@@ -1,6 +1,6 @@
 """One host, one connection, one batch, and what the host's sshd offered in the handshake.
 
-By `tram.look.eager` where that way is open, which costs 5 round trips; else by OpenSSH's own client, about 13.
+By `tram.look.eager` where that way is open, which waits the fewest times; else by OpenSSH's own client.
 """
 
 from __future__ import annotations
