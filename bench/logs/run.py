@@ -20,6 +20,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 from tram.lab.lab import Lab, down, up
 
@@ -120,7 +121,7 @@ def prepare(options: argparse.Namespace) -> None:
         subprocess.run([str(word) for word in command], cwd=REPO, env=environment, check=True)
 
 
-def measure(lab: Lab) -> dict[str, object]:
+def measure(lab: Lab) -> dict[str, dict[str, Any]]:
     """Bytes of each transport, for 1,000 records."""
     for host in (HUB, SITE):
         sh(
