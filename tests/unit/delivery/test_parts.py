@@ -91,6 +91,10 @@ def test_only_what_was_agreed_on_may_come_back(path: str, size: int, taken: bool
 
 def test_a_name_no_role_declared_is_not_taken() -> None:
     assert not returned.acceptable("dkim/x.txt", 10, ["pki/csr/*.csr"])
+    own = ["ssh-hosts/huong-khe-srv1.pub"]
+    assert returned.acceptable("ssh-hosts/huong-khe-srv1.pub", 96, own)
+    assert not returned.acceptable("ssh-hosts/trung-tam-hub1.pub", 96, own)
+    assert not returned.acceptable("ssh-hosts/huong-khe-srv1.cert", 96, ["ssh-hosts/*"])
 
 
 def test_what_comes_back_follows_no_link_and_replaces_files_only(tmp_path: Path) -> None:
@@ -148,7 +152,7 @@ def test_ssh_s_last_words_are_understood(
 
 def test_a_host_without_the_short_list_of_methods_is_asked_with_all_of_them(province: Province) -> None:
     carrier = SshCarrier(province, province.hub_host, Policy())
-    assert "KexAlgorithms=curve25519-sha256" in carrier._options(None)
+    assert "KexAlgorithms=curve25519-sha256@libssh.org" in carrier._options(None)
     words = "Unable to negotiate with 192.0.2.10 port 22: no matching key exchange method found."
     assert isinstance(carrier._meaning(255, words, anything=False), LineLost)
-    assert "KexAlgorithms=curve25519-sha256" not in carrier._options(None)
+    assert "KexAlgorithms=curve25519-sha256@libssh.org" not in carrier._options(None)
