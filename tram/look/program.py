@@ -103,7 +103,8 @@ def _unpacked(answer: bytes, most: int) -> bytes:
     """The answer with every gzip member in it (RFC 1952) replaced by what is inside; no more than `most` of them, and
     none that holds more than a look may print: a host must not fill the centre's memory."""
     out, at, members = bytearray(), 0, 0
-    while (start := answer.find(b"\x1f\x8b\x08", at)) >= 0 and members < most:
+    room = len(answer) + most * LIMIT_BYTES // 4
+    while (start := answer.find(b"\x1f\x8b\x08", at)) >= 0 and members < most and len(out) < room:
         out += answer[at:start]
         opener, at, members = zlib.decompressobj(31), start + 3, members + 1
         try:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import gzip
 import subprocess
+import tracemalloc
 from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 
 from tram.look import Look, Seen
-from tram.look.program import LIMIT_BYTES, Ended, program, read
+from tram.look.program import COMMAND, LIMIT_BYTES, Ended, packed, program, read
 
 NONCE = "n0nce"
 
@@ -66,3 +68,28 @@ def test_an_answer_that_breaks_off_keeps_what_came() -> None:
 def test_nothing_is_written_where_it_runs(tmp_path: Path) -> None:
     shell([Look("one", "echo a"), Look("two", "pwd")], place=tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_frames_that_came_whole_count_though_the_line_broke_in_the_next_and_garbage_stands_between() -> None:
+    looks = [Look("one", ":"), Look("two", ":")]
+    whole, torn = (gzip.compress(f"\n@look n0nce {name} 0 3\nok\n".encode()) for name in ("one", "two"))
+    answer = b"Ch\x1f\x8b\x08o!" + whole + b"\x1f\x8b\x08banner" + torn[:-12]
+    assert read(answer, looks, NONCE)["one"] == Seen("ok\n", 0)
+    assert read(whole, looks, NONCE)["two"].ended == Ended.MISSING
+
+
+def test_an_answer_that_unpacks_without_end_does_not_fill_the_memory() -> None:
+    bomb = gzip.compress(bytes(200 * LIMIT_BYTES))
+    tracemalloc.start()
+    seen = read(bomb * 50, [Look("one", ":")], NONCE)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert seen["one"].ended == Ended.MISSING
+    assert peak < 100 * LIMIT_BYTES
+
+
+def test_what_is_sent_is_packed_and_what_the_host_is_told_is_always_the_same() -> None:
+    words = program([Look("one", "echo a")], NONCE)
+    inner = COMMAND.removeprefix("exec sudo -n ")
+    ran = subprocess.run(["sh", "-c", inner], input=packed(words), capture_output=True, timeout=60, check=False)
+    assert read(ran.stdout, [Look("one", "")], NONCE) == {"one": Seen("a\n", 0)}

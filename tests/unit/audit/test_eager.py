@@ -1,0 +1,62 @@
+"""The quick way to a host: what it refuses before a byte is sent (that is OpenSSH's to judge), and what it says of a
+host that is not there. That it works is shown by tests/stories/test_audit.py: every host of a lab is asked so."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+
+import paramiko
+import pytest
+
+from tram.core.run import run
+from tram.look.eager import NotThisWay, Way, ask
+
+
+@pytest.fixture(scope="module")
+def key(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("key") / "id"
+    run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", path])
+    return path
+
+
+def way(key: Path, place: Path, known: str, port: int = 1) -> Way:
+    (place / "known_hosts").write_text(known.replace("KEY", public(key)), encoding="utf-8")
+    return Way("127.0.0.1", port, "tram", key, place / "known_hosts")
+
+
+def public(key: Path) -> str:
+    return " ".join(key.with_suffix(".pub").read_text(encoding="utf-8").split()[:2])
+
+
+@pytest.mark.parametrize(
+    "known",
+    [
+        "",
+        "192.0.2.1 KEY\n",
+        "@cert-authority * KEY\n",
+        "[127.0.0.1]:1 ssh-rsa AAAAB3NzaC1yc2EAAAADAQABAAAAQQ==\n",
+        "[127.0.0.1]:1 KEY\n@revoked * KEY\n",
+        "[127.0.0.1]:22 KEY\n",
+    ],
+)
+def test_without_an_ed25519_key_pinned_for_it_it_is_left_to_openssh(key: Path, tmp_path: Path, known: str) -> None:
+    with pytest.raises(NotThisWay):
+        ask(way(key, tmp_path, known), "true", b"", connect=2, whole=5)
+
+
+@pytest.mark.parametrize("hashed", [False, True])
+def test_where_nothing_listens_that_is_said(key: Path, tmp_path: Path, hashed: bool) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    name = f"[127.0.0.1]:{port}"
+    known = f"{paramiko.HostKeys.hash_host(name) if hashed else name} KEY\n"
+    with pytest.raises(ConnectionRefusedError):
+        ask(way(key, tmp_path, known, port), "true", b"", connect=2, whole=5)
+
+
+def test_what_answers_and_speaks_no_ssh_is_left_to_openssh(key: Path, tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        with pytest.raises(NotThisWay):
+            ask(way(key, tmp_path, f"[127.0.0.1]:{port} KEY\n", port), "true", b"", connect=0.5, whole=5)
