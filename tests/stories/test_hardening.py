@@ -125,7 +125,7 @@ def test_the_look_finds_what_runs_otherwise_than_the_disk_says(ground: Ground) -
     plant = """
     printf 'KexAlgorithms sntrup761x25519-sha512@openssh.com\\n' >/etc/ssh/sshd_config.d/01-planted.conf
     printf 'kernel.pid_max = 70001\\n' >/etc/sysctl.d/61-tram-planted.conf
-    printf '#!/usr/sbin/nft -f\\ntable inet planted { chain c { drop; } }\\n' >/etc/nftables.conf
+    printf '#!/usr/sbin/nft -f\\ntable inet planted {\\n chain c {\\n  drop\\n }\\n}\\n' >/etc/nftables.conf
     mkdir -p /etc/systemd/system/chrony.service.d
     sleep 1.1
     printf '[Service]\\nNice=1\\n' >/etc/systemd/system/chrony.service.d/99-planted.conf

@@ -138,7 +138,9 @@ def units() -> Iterator[str]:
     for block in shown.strip().split("\n\n"):
         unit = dict(line.split("=", 1) for line in block.splitlines() if "=" in line)
         name = unit.get("Id", "")
-        if unit.get("NeedDaemonReload") == "yes":
+        # Of a drop-in in a directory that it did not know of systemd says nothing by itself.
+        there = {str(file) for file in Path("/etc/systemd/system", f"{name}.d").glob("*.conf")}
+        if unit.get("NeedDaemonReload") == "yes" or there - set(unit.get("DropInPaths", "").split()):
             yield f"{name}: systemd has not read its files"
         runs = unit.get("ActiveState") == "active" and unit.get("MainPID", "0") != "0"
         if not name.endswith(".service") or not runs or name.startswith(("user@", "tram-")):
