@@ -62,6 +62,8 @@ CUTS_OFF: dict[str, tuple[str, ...]] = {
         "etc/pam.d/login",
     ),
 }
+# Of these, what does nothing by itself: it is read by a unit that a restore stops, or by a line that it takes back.
+PASSIVE = (*CUTS_OFF["firewall"], "etc/security/*")
 # On a host that runs Postfix the mail carries reports and alarms out, and is what people at the site live by.
 CUTS_OFF_MAIL = ("etc/postfix/*", "etc/aliases")
 MAIL_UNIT = "postfix.service"

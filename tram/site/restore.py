@@ -14,7 +14,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from tram.site import snapshot
-from tram.site.guarded import ACCOUNT_FILES, CUTS_OFF
+from tram.site.guarded import ACCOUNT_FILES, CUTS_OFF, PASSIVE
 from tram.site.kernel_values import bring_back_values, named_in
 from tram.site.place import Config, Place
 from tram.site.snapshot import Entry, Snapshot
@@ -23,6 +23,7 @@ from tram.site.units import settle
 
 _FIRST_OF_PEOPLE = 1000  # uids from here on are people's (Debian policy 9.2)
 _DPKG_INFO = "var/lib/dpkg/info"
+_UCF_REGISTRY = "var/lib/ucf/registry"  # package and path of each file that a package's own script laid down (ucf(1))
 
 
 def restore(place: Place, config: Config, before: Snapshot) -> tuple[list[str], list[str]]:
@@ -32,7 +33,7 @@ def restore(place: Place, config: Config, before: Snapshot) -> tuple[list[str], 
     """
     after = snapshot.look(place, config)
     differs = difference(before, after)
-    kept = _brought_by_packages(config, before, after)
+    kept = brought_by_packages(config, before, after)
     values = named_in(config.system / path for path in differs.every if fnmatchcase(path, "etc/sysctl*"))
     problems: list[str] = []
     done: list[str] = []
@@ -111,10 +112,11 @@ def _is_the_systems(path: str, line: bytes) -> bool:
     return False
 
 
-def _brought_by_packages(config: Config, before: Snapshot, after: Snapshot) -> set[str]:
+def brought_by_packages(config: Config, before: Snapshot, after: Snapshot) -> set[str]:
     """Added paths that belong to packages which are new: theirs by name, or in a directory that is theirs alone.
 
-    Never what can cut the site off: a package's drop-in for sshd goes, though the package stays.
+    Never what can cut the site off: a package's drop-in for sshd goes, though the package stays. But its own passive
+    files stay: dpkg would never bring them again. What came to lie beside them goes.
     """
     had = {line.split()[0] for line in before.packages}
     new = {line.split()[0] for line in after.packages} - had
@@ -123,15 +125,18 @@ def _brought_by_packages(config: Config, before: Snapshot, after: Snapshot) -> s
         for listing in (config.system / _DPKG_INFO).glob(f"{name}*.list"):
             if listing.name.split(".list")[0].split(":")[0] == name:
                 owned |= {line.lstrip("/") for line in listing.read_text(errors="surrogateescape").splitlines()}
-    dangerous = [pattern for patterns in CUTS_OFF.values() for pattern in patterns]
+    with suppress(OSError):
+        lines = (config.system / _UCF_REGISTRY).read_text(errors="surrogateescape").splitlines()
+        owned |= {words[1].lstrip("/") for line in lines if len(words := line.split()) == 2 and words[0] in new}
+
+    def stays(path: str) -> bool:
+        if any(fnmatchcase(path, pattern) for patterns in CUTS_OFF.values() for pattern in patterns):
+            return path in owned and any(fnmatchcase(path, pattern) for pattern in PASSIVE)
+        return path in owned or any(path.startswith(f"{directory}/") for directory in theirs)
+
     added = after.files.keys() - before.files.keys()
     theirs = {path for path in added if after.files[path].kind == "directory" and path in owned}
-    return {
-        path
-        for path in added
-        if (path in owned or any(path.startswith(f"{directory}/") for directory in theirs))
-        and not any(fnmatchcase(path, pattern) for pattern in dangerous)
-    }
+    return {path for path in added if stays(path)}
 
 
 def _remove(path: Path) -> None:
