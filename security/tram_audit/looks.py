@@ -181,26 +181,22 @@ done | sort -u
 
 # What a daemon reads as it starts, newer than the unit's last start or reload. Zones and maps have ways of their own.
 _STALE = """\
-s() { u=$1; shift; t=$(systemctl show -p StateChangeTimestamp --value --timestamp=us+utc "$u")
-[ "$(systemctl is-active "$u")" = active ] && [ -n "$t" ] || return 0
-n=$(find "$@" \\( -type f -o -type l \\) \\( -newermt "$t" -o -newerct "$t" \\) | head -n 3 | tr '\\n' ' ')
-echo "$u ${n:-none}"; }
-s nginx.service /etc/nginx
-s postfix@-.service /etc/postfix/main.cf /etc/postfix/master.cf
-s postfix.service /etc/postfix/main.cf /etc/postfix/master.cf
-s dovecot.service /etc/dovecot -name '*.conf*'
-s rspamd.service /etc/rspamd -name '*.conf*'
-s named.service /etc/bind -name 'named.conf*'
-s chrony.service /etc/chrony
-for v in /etc/php/*/fpm; do w=${v%/fpm}; s "php${w##*/}-fpm.service" "$v"; done
-s systemd-journald.service /etc/systemd/journald.conf /etc/systemd/journald.conf.d
-s systemd-resolved.service /etc/systemd/resolved.conf /etc/systemd/resolved.conf.d
-s rsyslog.service /etc/rsyslog.conf /etc/rsyslog.d
-s auditd.service /etc/audit/auditd.conf
-s fail2ban.service /etc/fail2ban
-s systemd-journal-upload.service /etc/systemd/journal-upload.conf /etc/systemd/journal-upload.conf.d
-s systemd-journal-remote.service /etc/systemd/journal-remote.conf /etc/systemd/journal-remote.conf.d
-s apt-cacher-ng.service /etc/apt-cacher-ng
+systemctl show -p Id -p ActiveState -p StateChangeTimestamp --timestamp=us+utc nginx postfix@- postfix dovecot rspamd \
+named chrony $(for v in /etc/php/*/fpm; do w=${v%/fpm}; [ -d "$v" ] && echo "php${w##*/}-fpm"; done) systemd-journald \
+systemd-resolved rsyslog auditd fail2ban systemd-journal-upload systemd-journal-remote apt-cacher-ng |
+awk -F= '$1 == "Id" {u = $2} $1 == "ActiveState" {a = $2} $1 == "StateChangeTimestamp" {t = $2}
+$0 == "" {p()} END {p()} function p() {if (a == "active" && t != "") print u, t; a = t = ""}' |
+while read -r u t; do n=${u%.service}; w='*'; case $n in
+postfix*) set -- /etc/postfix/main.cf /etc/postfix/master.cf;;
+dovecot|rspamd) set -- /etc/$n; w='*.conf*';;
+named) set -- /etc/bind; w='named.conf*';;
+php*) n=${n#php}; set -- /etc/php/${n%-fpm}/fpm;;
+rsyslog) set -- /etc/rsyslog.conf /etc/rsyslog.d;;
+auditd) set -- /etc/audit/auditd.conf;;
+systemd-*) n=${n#systemd-}; n=/etc/systemd/${n%d}; set -- ${n}d.conf ${n}d.conf.d $n.conf $n.conf.d;;
+*) set -- /etc/$n;; esac
+f=$(find "$@" \\( -type f -o -type l \\) \\( -newermt "$t" -o -newerct "$t" \\) -name "$w" | head -n 3 | tr '\\n' ' ')
+echo "$u ${f:-none}"; done
 exit 0
 """
 

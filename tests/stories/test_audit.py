@@ -136,6 +136,7 @@ def test_every_planted_fault_is_found_and_nothing_else(hardened: Lab, tmp_path: 
 def test_refused_sudo_a_banner_and_a_hanging_look_are_one_clear_word_each_and_the_rest_is_audited(
     lab: Lab, tmp_path: Path
 ) -> None:
+    rules = load_rules(REPO / "security").controls.values()
     lab.sh(DEPARTMENT, ["sh", "-c", "mv /etc/sudoers.d/90-tram /root/"])
     lab.sh(HUB, ["sh", "-c", "sed -i '1i echo Chào mừng quý khách' /home/tram/.bashrc || exit 1"])
     hang = "printf '#!/bin/sh\\nexec sleep 600\\n' > /usr/local/bin/cvtsudoers; chmod 0755 /usr/local/bin/cvtsudoers"
@@ -146,10 +147,10 @@ def test_refused_sudo_a_banner_and_a_hanging_look_are_one_clear_word_each_and_th
     assert hosts[DEPARTMENT]["error"] == (
         "sudo is refused: its operator needs sudo without a password (tram host bootstrap)"
     )
-    assert hosts[DEPARTMENT]["counts"]["pass"] == 1  # ssh-ciphers: the handshake alone shows it
+    by_handshake = {control.id for control in rules if {check.look for check in control.check} == {"wire"}}
+    assert standing(found, DEPARTMENT, "pass") <= by_handshake
     assert hosts[HUB]["error"] == ""
     unknown = [one for one in hosts[HUB]["verdicts"] if one["status"] == "unknown"]
-    rules = load_rules(REPO / "security").controls.values()
     assert {one["control"] for one in unknown} == {
         control.id for control in rules if "sudo" in {check.look for check in control.check}
     }
