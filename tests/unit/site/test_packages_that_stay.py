@@ -1,4 +1,4 @@
-"""A package that a change installed stays when the change is taken back, with the files that dpkg would not bring again."""
+"""A package that a change installed stays when the change is taken back, with files that dpkg would not bring again."""
 
 from __future__ import annotations
 
