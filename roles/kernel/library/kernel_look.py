@@ -52,7 +52,9 @@ finished: {description: Whether the walk came to its end in time., type: bool, r
 LOCAL = "ext2,ext3,ext4,xfs,btrfs,overlay,tmpfs"
 NOT_DISK = re.compile(r"/(run|proc|sys|dev)(/|$)")
 FIND = [
-    *("(", "-path", "*/containers/*", "-o", "-path", "/var/lib/machines", ")", "-prune", "-o"),
+    *("(", "-path", "*/containers/*", "-o", "-path", "/var/lib/machines", "-o"),
+    # Of services with DynamicUser=: systemd's own users, which have a name only while the service runs.
+    *("-path", "/var/*/private", ")", "-prune", "-o"),
     *("(", "-type", "f", "-perm", "/6000", "-printf", r"file-setid %p\0", ")", ","),
     *("(", "-type", "f", "-perm", "-0002", "-printf", r"file-world-writable %p\0", ")", ","),
     *("(", "-type", "d", "-perm", "-0002", "!", "-perm", "-1000", "-printf", r"file-sticky %p\0", ")", ","),
