@@ -63,6 +63,8 @@ def _arm(guard: Guard, given: argparse.Namespace) -> dict[str, Any]:
             if guard.name != given.takes_over:
                 guard_unit.wake()
                 guard.note(asked={"boot": clock.boot(), "uptime": clock.uptime()})
+                if (brought := guard_unit.program()) is not None:
+                    guard_unit.keep(brought)  # to be called again, should the other's controller be dead
                 return {"outcome": "busy", **_state(guard)}
             guard.take_over(came, guard.journal().get("asked"))
         if (order := _order_at_work()) is not None:

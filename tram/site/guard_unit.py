@@ -41,12 +41,7 @@ def settle(program: Path | None) -> None:
     under its own name; None when it runs from the installed runtime."""
     changed = False
     if program is not None:
-        kept = _PROGRAMS / program.name
-        if not kept.exists() or kept.read_bytes() != program.read_bytes():
-            _PROGRAMS.mkdir(mode=0o755, parents=True, exist_ok=True)
-            durable.write(kept, program.read_bytes(), 0o644)
-        words = ["/usr/bin/python3", "-I", str(kept)]
-        _forget(kept)
+        words = ["/usr/bin/python3", "-I", str(keep(program))]
     else:
         words = ["/usr/bin/python3", "-I", "/opt/tram/runtime/current/launch.py", "tram.site.guard_command"]
     changed |= _put(WORD, f'#!/bin/sh\nexec {shlex.join(words)} "$@"\n', 0o755)
@@ -57,6 +52,16 @@ def settle(program: Path | None) -> None:
         changed = True
     if changed:
         run(["systemctl", "daemon-reload"], timeout=timedelta(minutes=2))
+
+
+def keep(program: Path) -> Path:
+    """Lay the program down where the next call of its controller looks for it."""
+    kept = _PROGRAMS / program.name
+    if not kept.exists() or kept.read_bytes() != program.read_bytes():
+        _PROGRAMS.mkdir(mode=0o755, parents=True, exist_ok=True)
+        durable.write(kept, program.read_bytes(), 0o644)
+    _forget(kept)
+    return kept
 
 
 def start() -> None:
