@@ -220,9 +220,9 @@ def locked_out(module: AnsibleModule, account: str) -> str:
     for service in ("sshd", "sudo"):
         if (STACKS / service).is_file() and (why := refused(service, account)):
             return f"PAM ({service}) refuses {account}: {why}"
-    code, _, err = module.run_command(["visudo", "-cq"])
+    code, _, err = module.run_command(["visudo", "-c"])
     if code != 0:
-        return f"sudo's rules are wrong: {err.strip()[-300:]}"
+        return f"sudo's rules are wrong: {' '.join(err.split())[-300:]}"
     if account == "root":
         return ""
     code, out, err = module.run_command(["runuser", "-u", account, "--", "sudo", "-n", "id", "-u"], cwd="/")
