@@ -135,12 +135,14 @@ def test_a_ruleset_that_stood_there_before_is_put_aside_and_comes_back(shut: Lab
     assert run(folder, ["firewall"], *OFF, limit=HOST).failures() == []
     theirs = 'flush ruleset\\ntable inet filter {\\n chain input {\\n tcp dport 9999 drop comment "theirs"\\n }\\n}\\n'
     install = f"apt-get -qq install -y nftables >/dev/null 2>&1; printf '{theirs}' >/etc/nftables.conf"
-    shut.sh(HOST, ["sh", "-c", f"{install}; systemctl enable --now nftables"])
+    # As on a host that never had ours: what was kept of a control that was put back is no news of what stands now.
+    shut.sh(HOST, ["sh", "-c", f"rm -f /var/lib/tram/controls/firewall-*; {install}; systemctl enable --now nftables"])
     before, tree = tables(shut, HOST), etc(shut, HOST)
     assert "theirs" in before
     assert run(folder, ["firewall"], limit=HOST).failures() == []
     assert "theirs" not in tables(shut, HOST)
     assert run(folder, ["firewall"], *OFF, limit=HOST).failures() == []
     assert (tables(shut, HOST), etc(shut, HOST)) == (before, tree)
-    shut.sh(HOST, ["sh", "-c", "systemctl disable --now nftables; apt-get -qq purge -y nftables >/dev/null 2>&1"])
+    gone = "systemctl disable --now nftables; apt-get -qq purge -y nftables >/dev/null 2>&1"
+    shut.sh(HOST, ["sh", "-c", f"{gone}; rm -f /var/lib/tram/controls/firewall-*"])
     assert run(folder, ["firewall"], limit=HOST).failures() == []
