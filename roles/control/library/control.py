@@ -49,7 +49,7 @@ author: [Tram]
 EXAMPLES = r"""
 - name: Write what sshd is told
   control:
-    off: "{{ control_off }}"
+    "off": "{{ control_off }}"
     controls:
       - id: ssh-no-root
         files:
@@ -126,8 +126,9 @@ class Call:
         current = {key: thing.now() for key, thing in things.items()}
         for key, thing in things.items():
             was_off = record.before.get(key, {}).pop("off", False)
-            # Put back once, and perhaps changed by somebody since: what stands now is what stood before.
-            if key not in record.before or (was_off and not thing.done(current[key])):
+            # Put back once, and perhaps changed by somebody since: what stands now is what stood before. An undo that
+            # locked the centre out is taken back with its records (tram.site.guarded).
+            if key not in record.before or was_off:
                 record.before[key] = self._owned(record, thing, current[key])
         gone = [key for key in record.before if key not in things and self._asked(key)]
         todo = [key for key, thing in things.items() if not thing.done(current[key])]
@@ -152,10 +153,10 @@ class Call:
             things = [thing for key in keys if not (thing := Thing.of(key)).is_state(record.before[key])]
         else:
             things = [thing for key in keys if (thing := self._restore(record, key)) is not None]
-            self._unmake(record)
             for key in keys:
                 record.before[key]["off"] = True
             self._save(record)
+            self._unmake()
         self._tell("undone", record, things)
 
     def check(self, command: list[str]) -> None:
@@ -227,10 +228,12 @@ class Call:
         self._show(thing, current)
         return thing
 
-    def _unmake(self, record: Record) -> None:
-        for path in sorted(record.made, reverse=True):
+    def _unmake(self) -> None:
+        """Remove the directories that controls made which are off; one that others share goes with the last of them."""
+        off = [record for path in self.state.glob("*.json") if (record := Record(path)).off()]
+        for made in sorted({made for record in off for made in record.made}, reverse=True):
             with contextlib.suppress(OSError):
-                Path(path).rmdir()  # only when nothing else came to be there
+                Path(made).rmdir()  # only when nothing else came to be there
 
     def _validated(self, command: str, path: Path) -> None:
         code, out, err = self.module.run_command([word.replace("%s", str(path)) for word in shlex.split(command)])

@@ -137,15 +137,38 @@ def test_what_changed_while_a_control_was_off_is_what_stood_before_it(run: Run, 
 
 
 def test_an_undo_that_was_itself_taken_back_loses_nothing(run: Run, etc: Path, tmp_path: Path) -> None:
-    """A lock-out brings /etc back to the hardened state; the record stays where it is."""
+    """A lock-out brings /etc back to the hardened state, and the records with it."""
     before = tree(etc)
     run(control(etc))
-    shutil.copytree(etc, tmp_path / "hardened", symlinks=True)
+    for folder in ("etc", "state"):
+        shutil.copytree(tmp_path / folder, tmp_path / "hardened" / folder, symlinks=True)
     run(control(etc), off=["many-things"])
-    shutil.rmtree(etc)
-    shutil.copytree(tmp_path / "hardened", etc, symlinks=True)
+    for folder in ("etc", "state"):
+        shutil.rmtree(tmp_path / folder)
+        shutil.copytree(tmp_path / "hardened" / folder, tmp_path / folder, symlinks=True)
     run(control(etc))
     run(control(etc), off=["many-things"])
+    assert tree(etc) == before
+
+
+def test_what_somebody_made_as_we_want_it_while_a_control_was_off_is_his(run: Run, etc: Path) -> None:
+    run(control(etc))
+    run(control(etc), off=["many-things"])
+    (etc / "target").unlink()
+    (etc / "target").symlink_to("/dev/null")
+    run(control(etc))
+    run(control(etc), off=["many-things"])
+    assert str((etc / "target").readlink()) == "/dev/null"
+
+
+def test_a_directory_that_two_controls_share_goes_with_the_last_of_them(run: Run, etc: Path) -> None:
+    before = tree(etc)
+    both = [
+        {"id": name, "files": [me({"path": str(etc / "shared.d" / name), "content": "x\n"})]} for name in ("one", "two")
+    ]
+    run(*both)
+    run(*both, off=["one"])
+    run(*both, off=["one", "two"])
     assert tree(etc) == before
 
 
