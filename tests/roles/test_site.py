@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -76,22 +77,49 @@ def test_verify_proves_the_service_as_a_user_would_on_hardened_hosts(
         assert verdict(proofs) is True, [proof for proof in proofs if proof.ok is not True]
 
 
-@pytest.mark.parametrize(("file", "case"), REFUSED)
-def test_wrong_variables_are_refused_before_anything_is_touched(
-    managed: Lab, file: Path, case: dict[str, Any], tmp_path: Path
-) -> None:
-    play = {
-        "hosts": "so-noi-vu-srv1",
-        "gather_facts": False,
-        "roles": [{"role": case["role"]}],
-        "vars": case["vars"],
-    }
-    playbook = tmp_path / "refused.yml"
-    playbook.write_text(yaml.safe_dump([play], allow_unicode=True))
+@pytest.fixture(scope="session")
+def refusals(managed: Lab, tmp_path_factory: pytest.TempPathFactory) -> tuple[Recap, list[str]]:
+    """Every wrong case a play of its own in one run; what each was refused with, "" when it was not."""
+    folder = tmp_path_factory.mktemp("refused")
+    told = folder / "told.json"
+    words = "[failed.msg | default('')] + failed.results | default([]) | map(attribute='msg', default='') | list"
+    said = f"{{%- set failed = ansible_failed_result -%}}{{{{ refused | default([]) + [({words}) | join(' ')] }}}}"
+    keep = {"refused": said}
+    passed = {"refused": "{{ refused | default([]) + [''] }}"}
+    plays = [
+        {
+            "hosts": "so-noi-vu-srv1",
+            "gather_facts": False,
+            "vars": case["vars"],
+            "tasks": [
+                {
+                    "block": [
+                        {"ansible.builtin.include_role": {"name": case["role"]}},
+                        {"ansible.builtin.set_fact": passed},
+                    ],
+                    "rescue": [{"ansible.builtin.set_fact": keep}],
+                }
+            ],
+        }
+        for _, case in (param.values for param in REFUSED)
+    ]
+    tell = {"name": "Tell", "ansible.builtin.copy": {"content": "{{ refused | to_json }}", "dest": str(told)}}
+    last = {"hosts": "so-noi-vu-srv1", "gather_facts": False, "tasks": [{**tell, "delegate_to": "localhost"}]}
+    playbook = folder / "refused.yml"
+    playbook.write_text(yaml.safe_dump([*plays, last], allow_unicode=True))
     recap = run_playbook(playbook, LAB)
-    assert recap.code != 0
-    assert case["message"] in " ".join(recap.failures())
-    assert recap.changed() == []
+    return recap, json.loads(told.read_text())
+
+
+@pytest.mark.parametrize(
+    ("number", "case"), [pytest.param(n, param.values[1], id=param.id) for n, param in enumerate(REFUSED)]
+)
+def test_wrong_variables_are_refused_before_anything_is_touched(
+    refusals: tuple[Recap, list[str]], number: int, case: dict[str, Any]
+) -> None:
+    recap, told = refusals
+    assert case["message"] in told[number]
+    assert recap.changed() in ([], ["so-noi-vu-srv1: Tell"])
 
 
 def print_recap(what: str, recap: Recap) -> None:
