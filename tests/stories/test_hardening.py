@@ -24,7 +24,7 @@ from tram.push.playbook import ansible_program, run_playbook
 
 from ..conftest import LAB, REPO, take_over
 
-pytestmark = [pytest.mark.lab, pytest.mark.slow]
+pytestmark = [pytest.mark.lab, pytest.mark.long]
 
 NAME = f"harden{os.getpid() % 10000}"
 SEED = 20261122

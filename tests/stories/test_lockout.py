@@ -228,6 +228,7 @@ def test_each_lock_out_that_is_delivered_is_taken_back_and_reported(ground: Grou
         assert ground.lets_in(host), kind
 
 
+@pytest.mark.long
 def test_of_20_random_lock_outs_no_host_is_lost(ground: Ground) -> None:
     """Up to three harms at once; in some the line is cut in the window in which the centre should come, in some the
     power."""

@@ -6,7 +6,6 @@ lab of yours with playbooks/site.yml and playbooks/harden.yml applied, which is 
 
 from __future__ import annotations
 
-import os
 import re
 import shlex
 import subprocess
@@ -16,37 +15,16 @@ from datetime import timedelta
 import pytest
 
 from tram.core.run import Ran
-from tram.lab.lab import Lab, down, up
-from tram.push.playbook import run_playbook
+from tram.lab.lab import Lab
 
-from ..conftest import LAB, REPO, take_over
+from ..conftest import REPO
 from .threats.tries import ELSEWHERE, TRIES, Try
 
 pytestmark = pytest.mark.lab
 
-NAME = f"threat{os.getpid() % 100000}"
 DISTRICT, NEIGHBOUR, HUB = "huong-khe-srv1", "so-noi-vu-srv1", "trung-tam-hub1"
 STRANGERS = ("khach", "www-data")
 OPERATOR = "tram"
-
-
-@pytest.fixture(scope="module")
-def hardened() -> Iterator[Lab]:
-    """The province with every service, hardened."""
-    mine = os.environ.get("TRAM_TEST_LAB")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("TRAM_LAB", mine or NAME)
-        try:
-            lab = up(LAB, mine or NAME, print)
-            if not mine:
-                take_over(lab)
-                for stack in ("site", "harden"):
-                    recap = run_playbook(REPO / f"playbooks/{stack}.yml", LAB)
-                    assert recap.failures() == []
-            yield lab
-        finally:
-            if not mine:
-                down(NAME)
 
 
 @pytest.fixture(scope="module")

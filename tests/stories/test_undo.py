@@ -23,7 +23,7 @@ from tram_audit.loading import load_rules
 from ..conftest import REPO, take_over
 from .lockout.province import HUB, write_province
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.long]
 
 SEED, SAMPLE = 20261122, 1
 RECORDS = "/var/lib/tram/controls"
