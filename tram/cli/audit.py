@@ -69,9 +69,7 @@ def audit(
     html: Annotated[Path | None, typer.Option("--html", metavar="FILE", help=_("Write the report to print."))] = None,
     trend_of: Annotated[
         int | None,
-        typer.Option(
-            "--trend", min=2, metavar="N", help=_("Ask no host; show the last N audits of each.")
-        ),
+        typer.Option("--trend", min=2, metavar="N", help=_("Ask no host; show the last N audits of each.")),
     ] = None,
     parallel: Annotated[int, typer.Option("--parallel", min=1, max=64, help=_("How many hosts at once."))] = 8,
 ) -> None:

@@ -64,7 +64,8 @@ def test_the_key_is_the_one_that_was_pinned(
     bench: Bench, key: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pins = tmp_path / "known_hosts"
-    monkeypatch.setattr(tram.bundle.envelope, "connection", lambda _: Connection(None, pins, tmp_path, tmp_path, tmp_path))
+    way = Connection(None, pins, tmp_path, tmp_path, tmp_path)
+    monkeypatch.setattr(tram.bundle.envelope, "connection", lambda _: way)
     with pytest.raises(BadInput) as refused:
         pinned_key(bench.province, bench.host())
     assert refused.value.message == f"{pins}: no ed25519 key of huong-khe-srv1 is pinned"
