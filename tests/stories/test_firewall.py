@@ -68,6 +68,11 @@ def tables(lab: Lab, host: str) -> str:
     return re.sub(r"counter packets \d+ bytes \d+", "counter", loaded)
 
 
+def ours(lab: Lab) -> str:
+    """Our own table as it is loaded; the bans of fail2ban come and go beside it."""
+    return lab.sh(HOST, ["nft", "list", "table", "inet", "tram"]).stdout
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("plays")
@@ -93,7 +98,7 @@ def test_only_declared_doors_answer_and_all_of_them(shut: Lab, folder: Path) -> 
 
 
 def test_what_was_changed_by_hand_or_left_half_done_is_healed_and_others_tables_stay(shut: Lab, folder: Path) -> None:
-    good = tables(shut, HOST)
+    good = ours(shut)
     for fault, command in FAULTS.items():
         shut.sh(HOST, ["sh", "-c", command])
         shut.sh(HOST, ["nft", "add", "table", "inet", "theirs"])
@@ -102,7 +107,7 @@ def test_what_was_changed_by_hand_or_left_half_done_is_healed_and_others_tables_
         assert healed.changed() != [], fault
         assert "table inet theirs" in tables(shut, HOST), fault
         shut.sh(HOST, ["nft", "delete", "table", "inet", "theirs"])
-        assert tables(shut, HOST) == good, fault
+        assert ours(shut) == good, fault
     assert run(folder, ["sandbox"], verify=True, limit=HOST).failures() == []
     assert run(folder, ["sandbox", "firewall"], limit=HOST).changed() == []
 
