@@ -11,12 +11,16 @@ from tram.lab.lab import Lab
 from ..conftest import SiteRuns
 
 
+# Certificates, requests and public keys of all kinds; the rest of the directory is secret.
+PUBLIC = (".pub", ".crt", ".cert", ".csr", ".txt", "known_hosts_ca")
+
+
 @pytest.fixture(scope="module")
 def secrets(converged: Lab) -> set[str]:
     """Every password and private key line that the roles made on the centre's side, by content."""
     found = set()
     for file in converged.province.secrets_dir.rglob("*"):
-        if file.is_file() and not file.name.endswith((".pub", ".crt", ".csr", ".txt", ".pem.crt")):
+        if file.is_file() and not file.name.endswith(PUBLIC):
             assert file.stat().st_mode & 0o077 == 0, f"{file} can be read by others"
             found |= {line for line in file.read_text().splitlines() if len(line) > 11 and "-----" not in line}
     assert found
