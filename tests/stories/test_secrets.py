@@ -10,7 +10,6 @@ from tram.lab.lab import Lab
 
 from ..conftest import SiteRuns
 
-
 # Certificates, requests and public keys of all kinds; the rest of the directory is secret.
 PUBLIC = (".pub", ".crt", ".cert", ".csr", ".txt", "known_hosts_ca")
 
