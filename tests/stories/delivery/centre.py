@@ -143,9 +143,12 @@ class Centre:
         return self.sh(host, f'python3 -c "{ask}"')
 
     def etc(self, host: str) -> str:
-        """Names, modes, owners and content of everything in /etc, as one text to compare."""
+        """Names, modes, owners and content of everything in /etc but its history, as one text to compare."""
+        rest = "-path ./.git -prune -o -path ./.etckeeper -prune -o"
         return self.sh(
-            host, "cd /etc && find . -printf '%p %m %u %g %l\\n' | sort; find . -type f -exec sha256sum {} + | sort"
+            host,
+            f"cd /etc && find . {rest} ! -path . -printf '%p %m %u %g %l\\n' | sort;"
+            f" find . {rest} -type f -exec sha256sum {{}} + | sort",
         )
 
     def healthy(self, host: str) -> str:
