@@ -139,8 +139,10 @@ def test_a_line_that_breaks_again_and_again_costs_only_what_was_on_its_way(machi
 def test_what_is_not_what_was_announced_is_thrown_away_and_sent_again(machine: Machine, runtime: Runtime) -> None:
     machine.incoming.mkdir(parents=True)
     (machine.incoming / f"{runtime.base.sha256}.part").write_bytes(b"torn by a power cut")
-    with pytest.raises(LineLost, match="thrown away"):
+    # The host says so and hangs up; whoever is still sending then sees the end first. Both mean: try again.
+    with pytest.raises(LineLost, match="thrown away|the connection ended: exit 1"):
         machine.install(runtime)
+    assert not list(machine.incoming.glob("*.part")), "thrown away"
     assert machine.installed() == []
     machine.install(runtime)
     assert machine.whole(runtime)
