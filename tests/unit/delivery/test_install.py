@@ -140,7 +140,7 @@ def test_what_is_not_what_was_announced_is_thrown_away_and_sent_again(machine: M
     machine.incoming.mkdir(parents=True)
     (machine.incoming / f"{runtime.base.sha256}.part").write_bytes(b"torn by a power cut")
     # The host says so and hangs up; whoever is still sending then sees the end first. Both mean: try again.
-    with pytest.raises(LineLost, match="thrown away|the connection ended: exit 1"):
+    with pytest.raises(LineLost, match=r"thrown away|the connection ended: exit 1"):
         machine.install(runtime)
     assert not list(machine.incoming.glob("*.part")), "thrown away"
     assert machine.installed() == []
