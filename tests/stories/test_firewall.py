@@ -62,15 +62,15 @@ def etc(lab: Lab, host: str) -> str:
     return lab.sh(host, ["sh", "-c", done]).stdout.strip()
 
 
-def tables(lab: Lab, host: str) -> str:
+def tables(lab: Lab, host: str, which: str = "ruleset") -> str:
     """What is loaded, whatever was counted meanwhile."""
-    loaded = lab.sh(host, ["sh", "-c", "command -v nft >/dev/null && nft --stateless list ruleset; true"]).stdout
+    loaded = lab.sh(host, ["sh", "-c", f"command -v nft >/dev/null && nft --stateless list {which}; true"]).stdout
     return re.sub(r"counter packets \d+ bytes \d+", "counter", loaded)
 
 
 def ours(lab: Lab) -> str:
     """Our own table as it is loaded; the bans of fail2ban come and go beside it."""
-    return lab.sh(HOST, ["nft", "list", "table", "inet", "tram"]).stdout
+    return tables(lab, HOST, "table inet tram")
 
 
 @pytest.fixture(scope="module")
