@@ -71,7 +71,7 @@ def install(line: Line, files: Sequence[Put], runtime: Runtime, teller: Teller) 
     Raises: NotInstalled; LineLost, and then calling it again goes on from what the host has.
     """
     source = installer()
-    line.write(f"{len(source)}\n".encode() + source + request(teller.now.host, files, runtime) + b"\n")
+    _send(line, f"{len(source)}\n".encode() + source + request(teller.now.host, files, runtime) + b"\n")
     has = _hear(line)
     lacks = _lacking(has, runtime)
     coming, base, pack = answer(runtime, lacks)
@@ -82,9 +82,9 @@ def install(line: Line, files: Sequence[Put], runtime: Runtime, teller: Teller) 
     before = (start if start < len(base) else 0) + coming["from"]
     teller.tell(heard=True, phase=Phase.INSTALLING, sent=before, total=before + len(data), note="")
     if lacks or start < len(base):
-        line.write(dumps(coming) + b"\n")
+        _send(line, dumps(coming) + b"\n")
         for at in range(0, len(data), _PIECE_BYTES):
-            line.write(data[at : at + _PIECE_BYTES])
+            _send(line, data[at : at + _PIECE_BYTES])
             while line.waiting():
                 _hear(line)
                 teller.tell(heard=True, sent=before + at)
@@ -102,6 +102,20 @@ def _lacking(has: dict[str, Any], runtime: Runtime) -> list[int]:
     return [number for number in lacks if 0 <= number < len(runtime.files)]
 
 
+def _send(line: Line, data: bytes) -> None:
+    """Hand over all of `data`.
+
+    Raises: NotInstalled, LineLost: what the installer said before it hung up, if it said anything, else that it did.
+    """
+    try:
+        line.write(data)
+    except LineLost:
+        for text in line.unread().splitlines(keepends=True):
+            if text.endswith(b"\n"):
+                _meaning(text)
+        raise
+
+
 def _hear(line: Line) -> dict[str, Any]:
     """One line of the installer's.
 
@@ -112,12 +126,17 @@ def _hear(line: Line) -> dict[str, Any]:
         text += line.read(1)
         if len(text) > _LINE_BYTES:
             raise LineLost("the installer's answer has no end")
+    return _meaning(bytes(text))
+
+
+def _meaning(text: bytes) -> dict[str, Any]:
+    """What one line of the installer's says. Raises: as `_hear`."""
     try:
         found = json.loads(text)
     except ValueError:
         found = None
     if not isinstance(found, dict):
-        raise LineLost(f"the installer answers {bytes(text[:80])!r}")
+        raise LineLost(f"the installer answers {text[:80]!r}")
     if "error" in found:
         words = str(found["error"])[:500]
         if found.get("again"):

@@ -105,7 +105,8 @@ class Line:
     def write(self, data: bytes, /) -> int:
         """Hand over all of `data`; the other end may talk meanwhile.
 
-        Raises: LineLost when the other end is gone, or takes nothing for longer than `patience`.
+        Raises: LineLost when the other end is gone, or takes nothing for longer than `patience`; what it said before
+        is in `unread`.
         """
         view = memoryview(data)
         while view:
@@ -120,10 +121,15 @@ class Line:
                 except BlockingIOError:
                     continue
                 except BrokenPipeError:
+                    self._drain()
                     raise self._ended() from None
                 self.sent += done
                 view = view[done:]
         return len(data)
+
+    def unread(self) -> bytes:
+        """What came while we were writing, and was not read yet."""
+        return bytes(self._early)
 
     def flush(self) -> None:
         """Nothing is held back here."""
@@ -182,6 +188,16 @@ class Line:
             raise self._ended()
         self.received += len(piece)
         return piece
+
+    def _drain(self) -> None:
+        """Keep what the other end said before it hung up on us."""
+        until = time.monotonic() + _GOODBYE.total_seconds()
+        while select.select([self._out], [], [], max(0.0, until - time.monotonic()))[0]:
+            piece = os.read(self._out, _PIECE_BYTES)
+            if not piece:
+                break
+            self.received += len(piece)
+            self._early += piece
 
     def _ended(self) -> TramError:
         """What the end of the process means."""
