@@ -22,11 +22,12 @@ def firewall(text: str) -> Settings:
 
     "input" is for IPv4, "input6" for IPv6, "forward" alike. A chain in which a rule accepts whatever comes (also all of
     an interface, of TCP, of new connections, or of nearly every port, also in a chain it jumps to) is "accept" whatever
-    its policy says; "open RULE" names that rule.
+    its policy says; "open RULE" names that rule. A rule makes a chain "drop" only if no packet gets past it.
     """
     items = json.loads(text)["nftables"] if text.strip() else []
     chains = [item["chain"] for item in items if "chain" in item]
-    rules = [item["rule"] for item in items if "rule" in item]
+    maps = {(one["family"], one["table"], one["name"]): one.get("elem", []) for one in _kind(items, "map")}
+    rules = [one for rule in _kind(items, "rule") for one in _without_maps(rule, maps)]
     found: list[tuple[str, str]] = []
     for hook in ("input", "forward"):
         for key, families in ((hook, ("inet", "ip")), (f"{hook}6", ("inet", "ip6"))):
@@ -58,13 +59,31 @@ def _through(chain: Rule, rules: Sequence[Rule], inside: tuple[str, ...]) -> tup
         verdict, target = _verdict(rule["expr"])
         if not verdict or not all(_wide(part) for part in rule["expr"]):
             continue
+        why = json.dumps(rule["expr"])[:200]
         if target:
-            below, why = _through({**chain, "name": target}, rules, (*inside, name))
-            if below:
-                return below, why
-            continue
-        return verdict, json.dumps(rule["expr"])[:200] if verdict == "accept" else ""
+            verdict, why = _through({**chain, "name": target}, rules, (*inside, name))
+        if verdict == "accept" or (verdict == "drop" and all(_always(part) for part in rule["expr"])):
+            return verdict, why if verdict == "accept" else ""
     return "", ""
+
+
+def _kind(items: Sequence[Rule], kind: str) -> list[Rule]:
+    return [item[kind] for item in items if kind in item]
+
+
+def _without_maps(rule: Rule, maps: Mapping[tuple[str, str, str], Sequence[Any]]) -> list[Rule]:
+    """A rule with a verdict map as the rules it stands for: one for each of its keys."""
+    for at, part in enumerate(rule["expr"]):
+        if "vmap" in part:
+            key, data = part["vmap"]["key"], part["vmap"]["data"]
+            named = (str(rule["family"]), str(rule["table"]), str(data).removeprefix("@"))
+            pairs = data["set"] if isinstance(data, dict) else maps.get(named, [])
+            before = rule["expr"][:at]
+            return [
+                {**rule, "expr": [*before, {"match": {"op": "==", "left": key, "right": right}}, verdict]}
+                for right, verdict in pairs
+            ]
+    return [rule]
 
 
 def _verdict(expression: Sequence[Rule]) -> tuple[str, str]:
@@ -80,7 +99,7 @@ def _verdict(expression: Sequence[Rule]) -> tuple[str, str]:
 
 
 def _wide(part: Rule) -> bool:
-    """Whether a part of a rule leaves nearly every packet of a stranger in: what is not understood narrows."""
+    """Whether a part of a rule leaves many packets of a stranger in: what is not understood narrows."""
     if "match" not in part:
         return next(iter(part)) in (*_PASSING, "accept", "drop", "reject", "jump", "goto")
     match = part["match"]
@@ -92,12 +111,22 @@ def _wide(part: Rule) -> bool:
         return not equal or right != "lo"
     if what in ("dport", "sport"):
         return not equal or _many(right)
+    if what == "state" and not equal:
+        return "new" not in _all(right)
     widening = {
         "state": lambda one: one == "new",
         **dict.fromkeys(("l4proto", "nfproto", "protocol", "nexthdr"), lambda one: one in _CARRIERS),
         **dict.fromkeys(("saddr", "daddr"), _everywhere),
     }
-    return what in widening and equal and any(widening[what](one) for one in _all(right))
+    return what in widening and (not equal or any(widening[what](one) for one in _all(right)))
+
+
+def _always(part: Rule) -> bool:
+    """Whether a part of a rule leaves every packet of a stranger in: what is not understood does not."""
+    if "match" not in part:
+        return next(iter(part)) in ("counter", "log", "comment", "drop", "reject", "jump", "goto")
+    match = part["match"]
+    return bool(match.get("op") == "!=" and match["left"] == {"meta": {"key": "iifname"}} and match["right"] == "lo")
 
 
 def _all(right: Any) -> list[Any]:

@@ -26,6 +26,10 @@ def field(protocol: str, name: str, right: Any) -> dict[str, Any]:
     return match({"payload": {"protocol": protocol, "field": name}}, right)
 
 
+def vmap(left: dict[str, Any], data: Any) -> dict[str, Any]:
+    return {"vmap": {"key": left, "data": data}}
+
+
 def state(*states: str) -> dict[str, Any]:
     return match({"ct": {"key": "state"}}, {"set": list(states)} if len(states) > 1 else states[0], "in")
 
@@ -33,7 +37,14 @@ def state(*states: str) -> dict[str, Any]:
 def ruleset(*rules: list[dict[str, Any]], policy: str = "drop", more: dict[str, Any] | None = None) -> str:
     """An inet table with one input chain, and chains that can be jumped to."""
     chain = {"family": "inet", "table": "t", "name": "in", "type": "filter", "hook": "input", "policy": policy}
-    items: list[Any] = [{"metainfo": {}}, {"chain": chain}]
+    named = {
+        "family": "inet",
+        "table": "t",
+        "name": "named",
+        "map": "verdict",
+        "elem": [["udp", DROP], ["tcp", ACCEPT]],
+    }
+    items: list[Any] = [{"metainfo": {}}, {"chain": chain}, {"map": named}]
     for name, its in {"in": rules, **(more or {})}.items():
         if name != "in":
             items.append({"chain": {"family": "inet", "table": "t", "name": name}})
@@ -67,6 +78,11 @@ USUAL = (
         [field("ip", "saddr", {"prefix": {"addr": "0.0.0.0", "len": 0}}), ACCEPT],
         [{"jump": {"target": "more"}}],
         [{"limit": {"rate": 100, "per": "second"}}, ACCEPT],
+        [match({"ct": {"key": "state"}}, "invalid", "!="), ACCEPT],
+        [match({"payload": {"protocol": "ip", "field": "saddr"}}, "192.0.2.10", "!="), ACCEPT],
+        [vmap({"meta": {"key": "iifname"}}, {"set": [["lo", ACCEPT], ["eth0", {"jump": {"target": "more"}}]]})],
+        [vmap({"ct": {"key": "state"}}, {"set": [["established", ACCEPT], ["new", ACCEPT]]})],
+        [vmap({"meta": {"key": "l4proto"}}, "@named")],
     ],
     ids=lambda rule: json.dumps(rule)[:60],
 )
@@ -85,6 +101,29 @@ def test_what_functions_open_leaves_the_wall_a_wall(rules: tuple[list[dict[str, 
 
 def test_a_chain_that_ends_in_a_drop_is_a_wall_also_with_an_open_policy() -> None:
     assert firewall(ruleset(*USUAL, [COUNTER, {"reject": {"type": "icmpx"}}], policy="accept"))["input"] == ("drop",)
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        [{"limit": {"rate": 100, "per": "second", "inv": True}}, DROP],
+        [meta("iifname", "eth1"), DROP],
+        [meta("nfproto", "ipv4"), DROP],
+        [meta("l4proto", "tcp"), DROP],
+        [field("ip", "saddr", {"prefix": {"addr": "0.0.0.0", "len": 1}}), DROP],
+        [state("new"), field("tcp", "dport", {"range": [1, 65535]}), DROP],
+        [meta("iifname", "eth1"), {"jump": {"target": "more"}}],
+        [vmap({"meta": {"key": "iifname"}}, {"set": [["eth1", DROP]]})],
+    ],
+    ids=lambda rule: json.dumps(rule)[:60],
+)
+def test_a_drop_that_leaves_something_in_makes_no_wall(rule: list[dict[str, Any]]) -> None:
+    assert firewall(ruleset(*USUAL, rule, policy="accept", more={"more": [[DROP]]}))["input"] == ("accept",)
+
+
+def test_what_drops_all_but_loopback_is_a_wall() -> None:
+    rules = (*USUAL, [meta("iifname", "lo", "!="), {"jump": {"target": "more"}}])
+    assert firewall(ruleset(*rules, policy="accept", more={"more": [[COUNTER, DROP]]}))["input"] == ("drop",)
 
 
 def test_chains_that_jump_in_a_circle_come_to_an_end() -> None:
