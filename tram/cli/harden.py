@@ -118,9 +118,7 @@ def undo(
     as_json: AsJson = False,
 ) -> None:
     """Write `control_off` of the host, and a waiver when one is given; deliver; say what was put back."""
-    province, rules = load(inventory), load_rules(security)
-    codes = [one.id for one in find_controls(rules, controls, undoing=True)]
-    [meant] = find_hosts(province, [host])
+    province, rules, meant, codes = _meant(inventory, security, host, controls, undoing=True)
     waiver = checked(Waiver(owner, reason, until))
     change = change_controls_off(inventory, host, add=codes, comment=_COMMENT)
     _say(_("{file}: {key}: {codes}").format(file=change.path, key="control_off", codes=", ".join(change.off)))
@@ -155,9 +153,7 @@ def redo(
     as_json: AsJson = False,
 ) -> None:
     """Take the controls out of `control_off` of the host, and the host out of their waivers; deliver."""
-    province, rules = load(inventory), load_rules(security)
-    codes = [one.id for one in find_controls(rules, controls, undoing=False)]
-    [meant] = find_hosts(province, [host])
+    province, rules, meant, codes = _meant(inventory, security, host, controls, undoing=False)
     off = controls_off(inventory, host)
     if unknown := [code for code in codes if code not in off]:
         hint = f"off there: {', '.join(off)}" if off else "none is off there"
@@ -172,6 +168,16 @@ def redo(
         words = _("waivers that are not needed any more are gone: {codes}")
         _say(words.format(codes=", ".join(dropped)))
     _deliver(province, rules, meant, codes, inventory=inventory, push=push, as_json=as_json)
+
+
+def _meant(
+    inventory: Path, security: Path, host: str, controls: Sequence[str], *, undoing: bool
+) -> tuple[Province, Rules, Host, list[str]]:
+    """What an operator's words name: province and rules, checked, the host in them, the ids of the controls."""
+    province, rules = load(inventory), load_rules(security)
+    codes = [one.id for one in find_controls(rules, controls, undoing=undoing)]
+    [meant] = find_hosts(province, [host])
+    return province, rules, meant, codes
 
 
 def ask(province: Province, hosts: Sequence[Host]) -> list[dict[str, Any]]:

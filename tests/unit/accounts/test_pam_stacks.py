@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -17,7 +15,8 @@ import pytest
 import yaml
 from ansible.module_utils import basic
 
-ROLES = Path(__file__).parents[3] / "roles"
+from ...role_module import ROLES, load
+
 COMPOSER = Path("/usr/sbin/pam-auth-update")
 Run = Callable[..., dict[str, Any]]
 
@@ -35,16 +34,6 @@ def profiles() -> dict[str, str]:
     }
 
 
-def load(name: str, path: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(name, path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
 class Killed(BaseException):
     """The power is gone."""
 
@@ -52,8 +41,8 @@ class Killed(BaseException):
 @pytest.fixture
 def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     """The module, on a directory that holds what a fresh Debian has."""
-    load("ansible.module_utils.control_things", ROLES / "control/module_utils/control_things.py")
-    module = load("tram_test_pam_stacks", ROLES / "accounts_policy/library/pam_stacks.py")
+    load("ansible.module_utils.control_things", "control/module_utils/control_things.py")
+    module = load("tram_test_pam_stacks", "accounts_policy/library/pam_stacks.py")
     for name in ("etc/pam.d", "var/lib/pam", "usr/share/pam-configs"):
         (tmp_path / "host" / name).mkdir(parents=True)
     host = tmp_path / "host"

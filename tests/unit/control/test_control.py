@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import grp
-import importlib.util
 import json
 import os
 import pwd
 import shutil
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -17,30 +15,20 @@ from typing import Any
 import pytest
 from ansible.module_utils import basic
 
-ROLE = Path(__file__).parents[3] / "roles/control"
+from ...role_module import load
+
 Run = Callable[..., dict[str, Any]]
-
-
-def load(name: str, path: Path) -> ModuleType:
-    """A module of the role, under the name Ansible gives it."""
-    spec = importlib.util.spec_from_file_location(name, path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture
 def things() -> ModuleType:
-    return load("ansible.module_utils.control_things", ROLE / "module_utils/control_things.py")
+    return load("ansible.module_utils.control_things", "control/module_utils/control_things.py")
 
 
 @pytest.fixture
 def run(tmp_path: Path, things: ModuleType, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
-    load("ansible.module_utils.control_fields", ROLE / "module_utils/control_fields.py")
-    control = load("tram_test_control", ROLE / "library/control.py")
+    load("ansible.module_utils.control_fields", "control/module_utils/control_fields.py")
+    control = load("tram_test_control", "control/library/control.py")
     mask = os.umask(0o022)
     os.umask(mask)
 

@@ -2,33 +2,23 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 
-LIBRARY = Path(__file__).parents[3] / "roles/kernel/library"
-
-
-def load(name: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(name, LIBRARY / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+from ...role_module import load
 
 
 @pytest.fixture
 def look() -> ModuleType:
-    return load("kernel_look")
+    return load("kernel_look", "kernel/library/kernel_look.py")
 
 
 @pytest.fixture
 def mounts() -> ModuleType:
-    return load("kernel_mounts")
+    return load("kernel_mounts", "kernel/library/kernel_mounts.py")
 
 
 @pytest.fixture
