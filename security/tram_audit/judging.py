@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from fnmatch import fnmatchcase
 
+from tram.look import harmless
 from tram.register import Host, Site
 from tram_audit.control import Both, Check, ControlShape, WaiverShape
 from tram_audit.facts import Facts
@@ -178,7 +179,8 @@ def _fits(item: str, patterns: Sequence[str]) -> bool:
 
 
 def _short(lines: Sequence[str]) -> tuple[str, ...]:
-    """Evidence that a page can hold."""
-    cut = [line if len(line) <= 300 else line[:297] + "…" for line in dict.fromkeys(lines)]
+    """Evidence that a page can hold, and that does nothing to who reads it: the words are the host's."""
+    plain = [harmless(line) for line in dict.fromkeys(lines)]
+    cut = [line if len(line) <= 300 else line[:297] + "…" for line in plain]
     more = len(cut) - _MOST_EVIDENCE
     return (*cut[:_MOST_EVIDENCE], *([f"… {more} more"] if more > 0 else []))

@@ -8,7 +8,7 @@ What is looked for is the business of who asks (`tram_audit`); what travels: doc
 """
 
 from tram.look.fleet import look_at_all
-from tram.look.program import Look, Seen
+from tram.look.program import Look, Seen, harmless
 from tram.look.ssh import Looked, Patience
 
-__all__ = ["Look", "Looked", "Patience", "Seen", "look_at_all"]
+__all__ = ["Look", "Looked", "Patience", "Seen", "harmless", "look_at_all"]

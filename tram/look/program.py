@@ -15,6 +15,8 @@ LIMIT_BYTES = 400_000
 """More than this of one look is cut off, and the look is unknown: a host must not fill the centre's memory."""
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,30}")
+# What a terminal or a page obeys instead of showing it: control characters, and those that turn the reading direction.
+_OBEYED = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 
 # POSIX sh, as dash has it. `l NAME SECONDS COMMAND` runs one look and frames it. A look has no input, so that it cannot
 # swallow the program; `timeout` ends its whole group; nice because the host has its own work. No file is written:
@@ -97,6 +99,11 @@ def read(answer: bytes, looks: Sequence[Look], nonce: str) -> dict[str, Seen]:
             break
         found[match[1].decode()] = _seen(match[2].decode(), answer[match.end() : at])
     return {look.name: found.get(look.name, Seen("", -1, Ended.MISSING)) for look in looks}
+
+
+def harmless(text: str) -> str:
+    """A host's words, to be shown to people: blanks and line ends stay, all else that is obeyed is replaced."""
+    return _OBEYED.sub("\ufffd", text)
 
 
 def _unpacked(answer: bytes, most: int) -> bytes:

@@ -19,7 +19,7 @@ import paramiko
 
 from tram.core.errors import ProgramFailed
 from tram.look import eager
-from tram.look.program import COMMAND, Look, Seen, packed, program, read
+from tram.look.program import COMMAND, Look, Seen, harmless, packed, program, read
 from tram.register import Host, Province
 from tram.register.connection import connection
 
@@ -104,12 +104,14 @@ def _way(province: Province, host: Host) -> eager.Way:
     if file.exists():
         try:
             said = paramiko.SSHConfig.from_path(str(file)).lookup(address)
-        except (OSError, paramiko.SSHException) as error:
+        except (OSError, ValueError, paramiko.SSHException) as error:
             raise eager.NotThisWay(str(error)) from error
-    if "proxyjump" in said or said.get("hostname", address) != address:
+    port, proxy = str(said.get("port", 22)), str(said.get("proxycommand", ""))
+    if "proxyjump" in said or said.get("hostname", address) != address or not port.isdecimal():
         raise eager.NotThisWay("a way that is OpenSSH's to know")
-    port, proxy = int(str(said.get("port", 22))), str(said.get("proxycommand", ""))
-    return eager.Way(address, port, province.operator, way.key_file, way.known_hosts, "" if proxy == "none" else proxy)
+    return eager.Way(
+        address, int(port), province.operator, way.key_file, way.known_hosts, "" if proxy == "none" else proxy
+    )
 
 
 def _by_openssh(province: Province, host: Host, given: bytes, patience: Patience) -> eager.Answered:
@@ -174,4 +176,4 @@ def _reason(code: int, said: str) -> str:
     for word, reason in _REASONS:
         if word in low:
             return reason
-    return f"ssh ended with {code}: {plain[-1] if plain else 'no reason given'}"
+    return f"ssh ended with {code}: {harmless(plain[-1])[:300] if plain else 'no reason given'}"

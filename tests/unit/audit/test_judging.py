@@ -154,3 +154,11 @@ def test_what_an_old_machine_cannot_bear_is_named_with_its_reason() -> None:
     assert verdict.status is Status.NOT_APPLICABLE
     assert verdict.reason is not None
     assert "old disk" in verdict.reason.en
+
+
+def test_a_host_that_names_a_file_to_command_a_terminal_is_only_read() -> None:
+    evil = "/opt/\x1b]0;owned\x07\x9b2J\u202egnp.exe"
+    answer = looked(files=("setid 4755 root:root /usr/bin/su\n", f"setid 4755 root:root {evil}\n"))
+    words = "".join(judged(answer)["file-setid"].evidence)
+    assert "/opt/\ufffd]0;owned\ufffd\ufffd2J\ufffdgnp.exe" in words
+    assert not set(words) & set("\x1b\x07\x9b\u202e")
