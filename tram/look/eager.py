@@ -46,13 +46,15 @@ _OFFERS = {
     "server_mac_algo_list": "macs",
 }
 _PART, _WINDOW = 16384, 2**24
+_MOST = 32 * 2**20
+"""More than this no host has to say."""
 _KEXES = ("curve25519-sha256", "curve25519-sha256@libssh.org", "ecdh-sha2-nistp256")
 _CIPHERS = ("aes256-gcm@openssh.com", "aes128-gcm@openssh.com", "aes256-ctr")
 _MACS = ("hmac-sha2-256-etm@openssh.com", "hmac-sha2-512-etm@openssh.com")
 
 
 class NotThisWay(Exception):
-    """This host is better asked by OpenSSH; nothing was carried out on it."""
+    """This host is better asked by OpenSSH. What it was told may have begun: only what may run twice is asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,10 +86,10 @@ def ask(way: Way, command: str, given: bytes, *, connect: float, whole: float) -
     Raises: NotThisWay; TimeoutError and ConnectionRefusedError when nobody answers.
     """
     until = time.monotonic() + whole
-    pinned = _pinned(way)
     try:
+        pinned = _pinned(way)
         key = paramiko.Ed25519Key.from_private_key_file(str(way.key_file))
-    except (OSError, paramiko.SSHException) as error:
+    except (OSError, ValueError, paramiko.SSHException) as error:
         raise NotThisWay(str(error)) from error
     line = _Line(_dial(way, connect))
     transport = _Eager(line, command, given)
@@ -96,7 +98,9 @@ def ask(way: Way, command: str, given: bytes, *, connect: float, whole: float) -
         transport.ask_for_all(way.operator, key)
         line.let_go()
         return _listen(transport, until)
-    except (paramiko.SSHException, EOFError) as error:
+    except (OSError, NotThisWay):
+        raise
+    except Exception as error:  # paramiko hands on whatever a host's bytes made it trip over
         raise NotThisWay(str(error)) from error
     finally:
         transport.close()
@@ -126,7 +130,7 @@ def _listen(transport: _Eager, until: float) -> Answered:
     if not transport.admitted(until):
         raise NotThisWay("it did not let us in at once")
     late = False
-    while not late:
+    while not late and len(out) <= _MOST:
         try:
             channel.settimeout(max(0.05, until - time.monotonic()))
             if not (part := channel.recv(65536)):
@@ -134,10 +138,11 @@ def _listen(transport: _Eager, until: float) -> Answered:
             out += part
         except TimeoutError:
             late = True
-        if len(out) > 32 * 2**20:
-            raise NotThisWay("it says far too much")
-    while channel.recv_stderr_ready():
+        late = late or time.monotonic() >= until
+    while channel.recv_stderr_ready() and len(words) <= _WINDOW:
         words += channel.recv_stderr(65536)
+    if len(out) > _MOST:
+        words += b"\nit says far too much"
     code = channel.recv_exit_status() if channel.exit_status_ready() else -1
     return Answered(bytes(out), words.decode("utf-8", "replace"), code, late, transport.offers)
 
@@ -145,10 +150,7 @@ def _listen(transport: _Eager, until: float) -> Answered:
 def _pinned(way: Way) -> list[paramiko.PKey]:
     """The ed25519 key pinned for the host, by its address. Marked lines (@revoked …) are for OpenSSH to understand."""
     name = way.address if way.port == 22 else f"[{way.address}]:{way.port}"
-    try:
-        lines = way.known_hosts.read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError as error:
-        raise NotThisWay(str(error)) from error
+    lines = way.known_hosts.read_text(encoding="utf-8", errors="replace").splitlines()
     if any(line.startswith("@revoked") for line in lines):
         raise NotThisWay("some key is revoked")
     keys: list[paramiko.PKey] = []

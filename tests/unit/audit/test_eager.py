@@ -4,12 +4,16 @@ host that is not there. That it works is shown by tests/stories/test_audit.py: e
 from __future__ import annotations
 
 import socket
+import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any, cast
 
 import paramiko
 import pytest
 
 from tram.core.run import run
+from tram.look import eager
 from tram.look.eager import NotThisWay, Way, ask
 
 
@@ -38,6 +42,7 @@ def public(key: Path) -> str:
         "[127.0.0.1]:1 ssh-rsa AAAAB3NzaC1yc2EAAAADAQABAAAAQQ==\n",
         "[127.0.0.1]:1 KEY\n@revoked * KEY\n",
         "[127.0.0.1]:22 KEY\n",
+        "[127.0.0.1]:1 ssh-ed25519 AAAAC3NzaC1lZDI1NTE5\n",
     ],
 )
 def test_without_an_ed25519_key_pinned_for_it_it_is_left_to_openssh(key: Path, tmp_path: Path, known: str) -> None:
@@ -60,3 +65,41 @@ def test_what_answers_and_speaks_no_ssh_is_left_to_openssh(key: Path, tmp_path: 
         port = server.getsockname()[1]
         with pytest.raises(NotThisWay):
             ask(way(key, tmp_path, f"[127.0.0.1]:{port} KEY\n", port), "true", b"", connect=0.5, whole=5)
+
+
+class Talking:
+    """A transport whose host has let us in and says what `part` gives, for ever."""
+
+    offers: dict[str, str] = {}  # noqa: RUF012 (never changed)
+
+    def __init__(self, part: Callable[[], bytes]) -> None:
+        self.channel, self.recv = self, lambda _size: part()
+
+    def admitted(self, _until: float) -> bool:
+        return True
+
+    def settimeout(self, _seconds: float) -> None:
+        pass
+
+    def recv_stderr_ready(self) -> bool:
+        return False
+
+    exit_status_ready = recv_stderr_ready
+
+
+def listened(part: Callable[[], bytes], within: float) -> eager.Answered:
+    return eager._listen(cast("Any", Talking(part)), time.monotonic() + within)
+
+
+def test_a_host_that_goes_on_word_by_word_is_not_listened_to_for_ever() -> None:
+    def part() -> bytes:
+        time.sleep(0.01)
+        return b"."
+
+    assert listened(part, within=0.3).late
+
+
+def test_a_host_that_says_far_too_much_is_not_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(eager, "_MOST", 10**6)
+    said = listened(lambda: bytes(65536), within=30)
+    assert (len(said.out) < 2 * 10**6, said.late, said.words.strip()) == (True, False, "it says far too much")
