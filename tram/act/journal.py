@@ -9,11 +9,9 @@ from datetime import timedelta
 from functools import partial
 from pathlib import Path
 
-from tram.act.connect import FirstContact, connect
+from tram.act.come import come
 from tram.act.key import CentreKey
-from tram.act.outcome import HostResult, LoginRefused, NotReached, Outcome, StepFailed
-from tram.act.pins import Pins
-from tram.act.session import Login, log_in
+from tram.act.outcome import HostResult, NotReached, Outcome, StepFailed
 from tram.act.target import Target
 from tram.core.errors import TramError
 
@@ -51,17 +49,13 @@ def collect_journal(target: Target, key: CentreKey, since: timedelta, folder: Pa
     journal = f"journalctl --quiet --no-pager --utc --output=short-iso --since=-{int(since.total_seconds())}s"
     # bash for pipefail: a journal that cannot be read must not look like an empty one.
     command = f"sudo -n bash -o pipefail -c {shlex.quote(journal + ' | gzip -c')}"
-    transport = connect(target, Pins(target.pins), FirstContact())
-    part.touch(mode=0o600)  # what people did is in it
     try:
-        with log_in(target, transport, Login(target.operator, (key.key,))) as session, part.open("wb") as file:
-            answer = session.save(command, file, within=timedelta(minutes=2))
+        with come(target, key) as session:
+            part.touch(mode=0o600)  # what people did is in it
+            with part.open("wb") as file:
+                answer = session.save(command, file, within=timedelta(minutes=2))
         if answer.code != 0:
             raise StepFailed(f"{target.name}: journalctl: {answer.last_words}", hint="is the host bootstrapped?")
         return part.replace(path)
-    except LoginRefused as error:
-        raise LoginRefused(
-            error.message, hint=f"make it a managed host first: tram host bootstrap {target.name}"
-        ) from error
     finally:
         part.unlink(missing_ok=True)

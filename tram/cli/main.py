@@ -29,6 +29,11 @@ COMMANDS = {
     "runs": ("tram.cli.runs:app", _("What was delivered to whom, how far it is, how it ended.")),
     "harden": ("tram.cli.harden:app", _("Harden hosts, and take single controls back.")),
     "audit": ("tram.cli.audit:audit", _("Where each host stands against the security baselines; changes nothing.")),
+    "antivirus": ("tram.cli.antivirus:app", _("Antivirus: what is in effect on each host.")),
+    "outbreak": (
+        "tram.cli.outbreak:app",
+        _("An outbreak: make a signature, publish it, follow it, see findings."),
+    ),
     "courier": (
         "tram.cli.courier:app",
         _("A USB stick goes where the line does not: pack at the centre, load and return at the site, unpack here."),
