@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,6 +19,7 @@ from tram_audit.judging import Status, Verdict, judge_host, profile_for
 from tram_audit.loading import Profile, Rules
 from tram_audit.looks import looks
 
+FORMAT = "tram-audit/1"
 KEPT = 200
 """Audits that are kept for drift and trend; the oldest go first."""
 
@@ -127,21 +128,34 @@ def keep(audit: Audit, place: Path) -> Path:
     file = place / f"{audit.at:%Y%m%dT%H%M%S}.{audit.at.microsecond // 1000:03d}Z.json"
     fresh = file.with_suffix(".new")
     fresh.touch(mode=0o600)
-    fresh.write_text(json.dumps(plain(audit), ensure_ascii=False), encoding="utf-8")
+    with fresh.open("w", encoding="utf-8") as out:
+        json.dump(plain(audit), out, ensure_ascii=False)
+        out.flush()
+        os.fsync(out.fileno())
     fresh.replace(file)
     for old in sorted(place.glob("*Z.json"))[:-KEPT]:
-        old.unlink()
+        old.unlink(missing_ok=True)
     return file
+
+
+def kept(place: Path, *, newest_first: bool = False) -> Iterator[Mapping[str, Any]]:
+    """The audits that are kept. One that cannot be read (any more) counts as not kept."""
+    for file in sorted(place.glob("*Z.json"), reverse=newest_first):
+        try:
+            data = json.loads(file.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            continue
+        if isinstance(data, dict) and data.get("format") == FORMAT:
+            yield data
 
 
 def before(place: Path, hosts: Iterable[str]) -> dict[tuple[str, str], str]:
     """How each control stood, (host, control) → status, when the host was last audited and answered."""
     wanted = set(hosts)
     found: dict[tuple[str, str], str] = {}
-    for file in sorted(place.glob("*Z.json"), reverse=True):
+    for data in kept(place, newest_first=True):
         if not wanted:
             break
-        data: Mapping[str, Any] = json.loads(file.read_text(encoding="utf-8"))
         for host in data["hosts"]:
             if host["host"] in wanted and not host["error"]:
                 wanted.discard(host["host"])
@@ -171,7 +185,7 @@ def plain(audit: Audit) -> dict[str, Any]:
         ]
     )
     return {
-        "format": "tram-audit/1",
+        "format": FORMAT,
         "province": audit.province,
         "at": audit.at.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
         "hosts": [_plain_host(host) for host in audit.hosts],

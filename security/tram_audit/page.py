@@ -12,7 +12,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoes
 from tram.register import Province
 from tram_audit.audit import Audit, Audited
 from tram_audit.judging import Status, Verdict
-from tram_audit.trend import Trend, curve
+from tram_audit.trend import Trend, curve, ends
 from tram_audit.writing import SEVERITIES, STATUS_VI
 
 SEVERITY_VI = {"critical": "nghiêm trọng", "high": "cao", "medium": "vừa", "low": "thấp"}
@@ -68,6 +68,7 @@ def as_page(audit: Audit, province: Province, history: Trend | None = None) -> s
         weights=[weight for severity in SEVERITIES if (weight := _weight(audit, severity)).failures],
         curves={host: curve(found) for host, found in points.items() if len(found) > 1},
         points=points,
+        ends=ends,
         failing=[(rules.controls[code], failing[code]) for code in ordered],
         waived=sorted(
             (verdict for verdict in every if verdict.waiver),

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
+from tram_audit.audit import kept
 from tram_audit.judging import Status
 
 POINTS = 12
@@ -18,7 +17,7 @@ _BARS = "▁▂▃▄▅▆▇█"
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """A host in one audit: how many controls stood how; `seen` is false when nothing, or not all, could be seen."""
+    """A host in one audit: how many controls stood how; `seen` is false when it did not answer, or not to the end."""
 
     at: datetime
     counts: Mapping[Status, int]
@@ -47,8 +46,7 @@ def trend(place: Path, hosts: Iterable[str], last: int = POINTS) -> Trend:
     """Read what is kept in `place`; a host of which nothing is kept has no points."""
     points: dict[str, list[Point]] = {host: [] for host in hosts}
     failing: dict[tuple[str, str], list[datetime]] = {}
-    for file in sorted(place.glob("*Z.json")):
-        data: Mapping[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    for data in kept(place):
         at = datetime.fromisoformat(data["at"])
         for host in data["hosts"]:
             name = host["host"]
@@ -56,6 +54,9 @@ def trend(place: Path, hosts: Iterable[str], last: int = POINTS) -> Trend:
                 continue
             counts = {Status(status): count for status, count in host["counts"].items()}
             points[name].append(Point(at, counts, not host["error"]))
+            judged = {verdict["control"] for verdict in host["verdicts"]}
+            for key in [key for key in failing if key[0] == name and key[1] not in judged]:
+                del failing[key]  # no control any more, or not one of this host's
             for verdict in host["verdicts"]:
                 key = (name, verdict["control"])
                 if verdict["status"] == Status.FAIL:
@@ -65,6 +66,13 @@ def trend(place: Path, hosts: Iterable[str], last: int = POINTS) -> Trend:
     standing = [Standing(host, control, times[0], len(times)) for (host, control), times in failing.items()]
     standing.sort(key=lambda one: (one.since, one.host, one.control))
     return Trend({host: tuple(found[-last:]) for host, found in points.items()}, tuple(standing))
+
+
+def ends(points: Iterable[Point], status: Status = Status.FAIL) -> str:
+    """How many stood so at first and do now, "?" for what was not seen: "3 → ?"."""
+    found = list(points)
+    first = next((str(point.counts.get(status, 0)) for point in found if point.seen), "?")
+    return f"{first} → {found[-1].counts.get(status, 0) if found and found[-1].seen else '?'}"
 
 
 def spark(points: Iterable[Point], status: Status = Status.FAIL) -> str:

@@ -21,7 +21,7 @@ from tram_audit.judging import Status, Verdict
 from tram_audit.loading import Rules, load_rules
 from tram_audit.oscal import as_oscal
 from tram_audit.page import as_page
-from tram_audit.trend import Trend, spark, trend
+from tram_audit.trend import Trend, ends, spark, trend
 from tram_audit.writing import SEVERITIES, as_csv, as_sarif
 
 _LONGEST = 15
@@ -145,10 +145,8 @@ def _print_trend(found: Trend, rules: Rules) -> None:
     for heading in (both("Host"), both("Failures"), both("First → last"), both("Audits"), both("Last audit")):
         table.add_column(heading)
     for host, points in found.points.items():
-        fails = [point.counts.get(Status.FAIL, 0) for point in points if point.seen]
-        ends = f"{fails[0]} → {fails[-1]}" if fails else "?"
         last = f"{points[-1].at:%Y-%m-%d %H:%M}" if points else "-"
-        table.add_row(host, spark(points), ends, str(len(points)), last)
+        table.add_row(host, spark(points), ends(points), str(len(points)), last)
     console.print(table)
     if found.standing:
         longest = Table(title=both("Failing longest"))

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
 from tram.look import Seen
-from tram_audit.audit import keep
+from tram_audit.audit import Audited, before, keep
 from tram_audit.judging import Status
 from tram_audit.page import as_page
-from tram_audit.trend import curve, spark, trend
+from tram_audit.trend import curve, ends, spark, trend
 
 from .bare import HOST, lab, looked
 from .test_results import audit
@@ -29,6 +30,35 @@ def test_each_audit_is_a_point_and_a_host_that_was_not_seen_says_nothing(tmp_pat
     assert found.points["another"] == ()
     assert curve(found.points[HOST]).count(",") == 2
     assert curve(()) == ""
+
+
+def test_a_host_that_does_not_answer_now_stands_nobody_knows_where(tmp_path: Path) -> None:
+    silent = replace(
+        audit(minute=1, error="it does not answer"), hosts=(Audited(HOST, "s", "mail", "silent", 1.0, ()),)
+    )
+    first = keep(audit(), tmp_path)
+    fails = json.loads(first.read_text(encoding="utf-8"))["hosts"][0]["counts"]["fail"]
+    keep(silent, tmp_path)
+    found = trend(tmp_path, [HOST])
+    assert ends(found.points[HOST]) == f"{fails} → ?"
+    assert f"{fails} → ?" in as_page(silent, lab(), found)
+    assert ends(()) == "? → ?"
+
+
+def test_what_a_power_cut_left_of_an_audit_is_passed_over(tmp_path: Path) -> None:
+    keep(audit(), tmp_path)
+    keep(audit(minute=1), tmp_path).write_text("", encoding="utf-8")
+    keep(audit(minute=2), tmp_path).write_text('{"format": "tram-au', encoding="utf-8")
+    assert [point.at.minute for point in trend(tmp_path, [HOST]).points[HOST]] == [0]
+    assert before(tmp_path, [HOST])
+
+
+def test_a_control_that_is_none_any_more_does_not_go_on_failing(tmp_path: Path) -> None:
+    old = keep(audit(WORSE), tmp_path)
+    old.write_text(old.read_text(encoding="utf-8").replace('"net-no-forwarding"', '"net-of-old"'), encoding="utf-8")
+    assert "net-of-old" in {one.control for one in trend(tmp_path, [HOST]).standing}
+    keep(audit(WORSE, minute=1), tmp_path)
+    assert "net-of-old" not in {one.control for one in trend(tmp_path, [HOST]).standing}
 
 
 def test_only_the_last_ones_are_shown(tmp_path: Path) -> None:
