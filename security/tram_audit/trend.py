@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from tram_audit.audit import kept
 from tram_audit.judging import Status
@@ -66,6 +67,25 @@ def trend(place: Path, hosts: Iterable[str], last: int = POINTS) -> Trend:
     standing = [Standing(host, control, times[0], len(times)) for (host, control), times in failing.items()]
     standing.sort(key=lambda one: (one.since, one.host, one.control))
     return Trend({host: tuple(found[-last:]) for host, found in points.items()}, tuple(standing))
+
+
+def plain_trend(found: Trend) -> dict[str, Any]:
+    """The trend for machines: docs/contracts/audit.md."""
+    return {
+        "format": "tram-audit-trend/1",
+        "hosts": {
+            host: [{"at": _stamp(one.at), "seen": one.seen, "counts": dict(one.counts)} for one in points]
+            for host, points in found.points.items()
+        },
+        "standing": [
+            {"host": one.host, "control": one.control, "since": _stamp(one.since), "audits": one.audits}
+            for one in found.standing
+        ],
+    }
+
+
+def _stamp(at: datetime) -> str:
+    return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def ends(points: Iterable[Point], status: Status = Status.FAIL) -> str:

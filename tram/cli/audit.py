@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -21,7 +22,7 @@ from tram_audit.judging import Status, Verdict
 from tram_audit.loading import Rules, load_rules
 from tram_audit.oscal import as_oscal
 from tram_audit.page import as_page
-from tram_audit.trend import Trend, ends, spark, trend
+from tram_audit.trend import Trend, ends, plain_trend, spark, trend
 from tram_audit.writing import SEVERITIES, as_csv, as_sarif
 
 _LONGEST = 15
@@ -83,12 +84,20 @@ def audit(
         (html, lambda done: as_page(done, province, trend(place, [host.host for host in done.hosts]))),
     ]
     files = [(path, write) for path, write in wanted if path is not None]
-    for path, _write in files:
+    for path, _as in files:
         if not path.parent.is_dir():
             raise BadInput(f"{path}: there is no folder {path.parent}", hint="make it first")
+        if path.is_dir():
+            raise BadInput(f"{path}: is a folder", hint="name a file in it")
     chosen = choose(province, limit or [])
     if trend_of is not None:
-        _print_trend(trend(place, [host.inventory_name for _site, host in chosen], trend_of), rules)
+        if files:
+            raise BadInput("--trend asks no host, so there is no report to write", hint="only --json goes with it")
+        found = trend(place, [host.inventory_name for _site, host in chosen], trend_of)
+        if as_json:
+            typer.echo(json.dumps(plain_trend(found), ensure_ascii=False, indent=1))
+        else:
+            _print_trend(found, rules)
         return
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     done = run_audit(
@@ -103,7 +112,7 @@ def audit(
     done = replace(done, changes=compare(done, earlier) if earlier else None)
     keep(done, place)
     for path, write in files:
-        path.write_text(write(done), encoding="utf-8")
+        _write_own(path, write(done))
     if as_json:
         typer.echo(json.dumps(plain(done), ensure_ascii=False, indent=1))
     else:
@@ -114,6 +123,15 @@ def audit(
 
 # What --help says; a docstring of its own could not be translated.
 audit.__doc__ = _("Where each host stands against the security baselines; changes nothing.")
+
+
+def _write_own(path: Path, text: str) -> None:
+    """A new file is its owner's alone: it says where each host is weak."""
+    try:
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
+            file.write(text)
+    except OSError as error:
+        raise BadInput(f"{path}: cannot be written: {error.strerror}", hint="the audit itself is kept") from error
 
 
 def _print(done: Audit) -> None:
