@@ -15,7 +15,18 @@ from tram.core.units import parse_rate, parse_share, parse_span
 from tram.register.problem import BadValue
 
 # What a host can be for; each is a group in the inventory and, once it exists, a role of the same name.
-FUNCTIONS = ("hub_cache", "dns", "pki", "mirror", "antivirus_mirror", "antivirus", "mail", "webmail", "documents")
+FUNCTIONS = (
+    "hub_cache",
+    "dns",
+    "pki",
+    "mirror",
+    "antivirus_mirror",
+    "site_cache",
+    "antivirus",
+    "mail",
+    "webmail",
+    "documents",
+)
 
 CODE_HINT = "small letters a-z, digits and single hyphens, a letter first, at most 40"
 _CODE = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
