@@ -85,12 +85,12 @@ def sysctl(text: str) -> Settings:
 
 def modes(text: str) -> Settings:
     """`stat`: path → "mode owner:group"."""
-    return gather((path, f"{mode} {owner}") for mode, owner, path in words(text, 3))
+    return _some(gather((path, f"{mode} {owner}") for mode, owner, path in words(text, 3)))
 
 
 def files(text: str) -> Settings:
     """What stands out in the file systems: "setid /usr/bin/su" → "4755 root:root"."""
-    return gather((f"{kind} {path}", f"{mode} {owner}") for kind, mode, owner, path in words(text, 4))
+    return _some(gather((f"{kind} {path}", f"{mode} {owner}") for kind, mode, owner, path in words(text, 4)))
 
 
 def units(text: str) -> Settings:
@@ -116,17 +116,28 @@ def stale(text: str) -> Settings:
 
 def mounts(text: str) -> Settings:
     """`findmnt`: mount point → "type,options…"; what is mounted over it last counts."""
-    return {target: (f"{kind},{options}",) for target, kind, options in words(text, 3)}
+    return _some({target: (f"{kind},{options}",) for target, kind, options in words(text, 3)})
 
 
 def packages(text: str) -> Settings:
-    """Those of the unwanted packages that are installed."""
-    return gather((name, "installed") for state, name in words(text, 2) if state.startswith("ii"))
+    """Those of the unwanted packages that are installed. dpkg is asked for itself, too: no answer is no good news."""
+    found = [name for state, name in words(text, 2) if state.startswith("ii")]
+    if "dpkg" not in found:
+        raise ValueError("dpkg does not know itself")
+    return gather((name, "installed") for name in found if name != "dpkg")
 
 
 def plain(text: str) -> Settings:
     """Lines of "key value" or "key=value"."""
     return gather(_named(text))
+
+
+def apt(text: str) -> Settings:
+    """What apt is told to do, and what it knows of: without any setting it said nothing."""
+    found = plain(text)
+    if not any(key.startswith("config ") for key in found):
+        raise ValueError("apt does not say how it is configured")
+    return found
 
 
 def system(text: str) -> Settings:
@@ -157,6 +168,13 @@ def _named(text: str) -> Iterable[tuple[str, str]]:
             yield first.strip(), rest.strip()
 
 
+def _some(found: Settings) -> Settings:
+    """Of which every host has some: none at all was not looked at."""
+    if not found:
+        raise ValueError("nothing at all")
+    return found
+
+
 def _split(text: str, separator: str) -> Iterable[tuple[str, str, str]]:
     return (line.partition(separator) for line in text.splitlines())
 
@@ -176,7 +194,7 @@ READERS: Mapping[str, Callable[[Seen], Settings | str]] = {
     "stale": _whole(stale),
     "mounts": _whole(mounts),
     "packages": _whole(packages),
-    "apt": _whole(plain),
+    "apt": _whole(apt),
     "logs": _whole(plain),
     "time": _whole(plain),
     "certificates": _whole(certificates),

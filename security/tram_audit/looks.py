@@ -62,7 +62,8 @@ if (k == "user") u = v; if (k == "host") h = v; if (k == "localport") p = v
 if (k == "address") {sub("/.*", "", v); a = v}
 if (k == "group") {g = "getent group " v " | cut -d: -f4 | cut -d, -f1"; g | getline u; close(g)}}
 print (u == "" ? "root" : u), h, a, p}'
-echo "root localhost 127.0.0.1 22"; } | sort -u | head -n 24 | while read -r u h a p; do
+echo "root localhost 127.0.0.1 22"; } | sort -u | while read -r u h a p; do
+n=$((n + 1)); [ $n -le 24 ] || { echo "match too many"; break; }
 sshd -T -C "user=$u,host=$h,addr=$a,laddr=127.0.0.1,lport=$p" || echo "match refused"; done
 pid=$(echo "$c" | sed -n 's/^pidfile //p')
 n=$(find /etc/ssh/sshd_config /etc/ssh/sshd_config.d \\( -name '*_config' -o -name '*.conf' \\) \
@@ -133,11 +134,14 @@ v='I ${Package} ${Version} ${db:Status-Abbrev}\\n'
 r=$(grep -l '^Label: Debian-Security' /var/lib/apt/lists/*Release)
 n=$(for f in $r; do ls "${f%_*Release}"_*_Packages* >&2 && stat -c %Y "$f"; done | sort -n | tail -n1)
 [ -n "$n" ] && echo "lists_age_days $(( ($(date +%s) - n) / 86400 ))"
-{ dpkg-query -W -f="$v"; for f in $r; do
-for l in "${f%_*Release}"_*_Packages*; do [ -e "$l" ] && /usr/lib/apt/apt-helper cat-file "$l"; done; done; } |
-awk '/^I / {if ($4 ~ /^i/) v[$2] = $3; next} /^Package: / {p = $2}
+s=$({ dpkg-query -W -f="$v" || echo Unread:; for f in $r; do
+for l in "${f%_*Release}"_*_Packages*; do [ -e "$l" ] || continue
+/usr/lib/apt/apt-helper cat-file "$l" || echo Unread:; done; done; } |
+awk '/^I / {if ($4 ~ /^i/) v[$2] = $3; next} /^Unread:/ {print} /^Package: / {p = $2}
 /^Version: / {if (p in v && v[p] != $2) print p, v[p], $2}' | sort -u | while read -r p a b; do
-dpkg --compare-versions "$a" lt "$b" && echo "security $p $b"; done
+[ $p = Unread: ] && echo $p; dpkg --compare-versions "$a" lt "$b" && echo "security $p $b"; done)
+case $s in *Unread:*) exit 1;; esac
+echo "$s"
 apt-config dump | sed -n 's/^\\(APT::Periodic::[A-Za-z-]*\\|APT::Get::AllowUnauthenticated\\|\
 APT::Install-[A-Za-z]*\\|APT::Sandbox::Seccomp\\|Unattended-Upgrade::[A-Za-z:-]*\\|\
 Acquire::AllowInsecureRepositories\\|Acquire::AllowDowngradeToInsecureRepositories\\) "\\(.*\\)";/config \\1 \\2/p'
@@ -212,7 +216,7 @@ printf '\\nId=/etc/systemd/system\\nNeedDaemonReload=%s\\n' $r
 
 _PACKAGES = """\
 command -v dpkg-query >/dev/null || exit 127
-dpkg-query -W -f='${db:Status-Abbrev} ${Package}\\n' """
+dpkg-query -W -f='${db:Status-Abbrev} ${Package}\\n' dpkg """
 
 _SYSTEM = """\
 . /etc/os-release
