@@ -41,6 +41,7 @@ class SimulatedHost:
         self.script_error = ""
         self.hangs_up_on = ""
         self.falls_silent_on = ""
+        self.programs: dict[str, tuple[int, str, str]] = {}
         self.commands: list[str] = []
         self.logins: list[str] = []
         self.listener = socket.create_server(("127.0.0.1", 0))
@@ -78,6 +79,8 @@ class SimulatedHost:
             if words[3] == "apply":
                 self.operator = (words[4], words[5].split()[1])
             return 0, "".join(f"change {step}\n" for step in due), ""
+        if words[0] in self.programs:
+            return self.programs[words[0]]
         return 0, "packed" if words[-1].startswith("journalctl") else "", ""
 
 
