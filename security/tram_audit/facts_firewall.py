@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from tram_audit.settings import Settings, gather
@@ -23,7 +23,9 @@ def firewall(text: str) -> Settings:
     "input" is for IPv4, "input6" for IPv6, "forward" alike. A chain in which a rule accepts whatever comes (also all of
     an interface, of TCP, of new connections, or of nearly every port, also in a chain it jumps to) is "accept" whatever
     its policy says; "open RULE" names that rule. A rule makes a chain "drop" only if no packet gets past it.
+    "table inet filter" says for each table of the file on disk whether it is loaded as it stands there.
     """
+    text, _, disk = text.partition("ON DISK\n")
     items = json.loads(text)["nftables"] if text.strip() else []
     chains = [item["chain"] for item in items if "chain" in item]
     maps = {(one["family"], one["table"], one["name"]): one.get("elem", []) for one in _kind(items, "map")}
@@ -38,7 +40,41 @@ def firewall(text: str) -> Settings:
             found.append((key, "drop" if drops else "accept" if policies else "none"))
             if not drops:
                 found += [(f"open {key}", why) for _, why in policies if why]
-    return gather(found)
+    return gather([*found, *_beside(disk, items)])
+
+
+def _beside(disk: str, loaded: Sequence[Rule]) -> Iterator[tuple[str, str]]:
+    """Each table that the file makes, beside what is loaded; tables of others are their own business."""
+    if not disk.strip():
+        return
+    if not disk.startswith("{"):
+        yield "table", f"the file on disk cannot be loaded: {disk.strip()[:200]}"
+        return
+    meant, there = _tables(json.loads(disk)["nftables"]), _tables(loaded)
+    for name, content in meant.items():
+        same = "as on disk" if there.get(name) == content else "is not what is on disk"
+        yield f"table {name}", same if name in there else "is not loaded"
+
+
+def _tables(items: Sequence[Rule]) -> dict[str, tuple[list[str], list[str]]]:
+    """Each table with its chains and sets, and its rules in their order; without what passing packets change."""
+    found: dict[str, tuple[list[str], list[str]]] = {}
+    for item in items:
+        ((kind, one),) = item.items()
+        if kind == "metainfo":
+            continue
+        name = one["name"] if kind == "table" else one["table"]
+        others, rules = found.setdefault(f"{one['family']} {name}", ([], []))
+        kept = {key: value for key, value in one.items() if key != "elem" or "dynamic" not in one.get("flags", ())}
+        (rules if kind == "rule" else others).append(json.dumps([kind, _bare(kept)], sort_keys=True))
+    return {name: (sorted(others), rules) for name, (others, rules) in found.items()}
+
+
+def _bare(value: Any) -> Any:
+    """Without handles and counts."""
+    if isinstance(value, dict):
+        return {key: _bare(one) for key, one in value.items() if key not in ("handle", "packets", "bytes")}
+    return [_bare(one) for one in value] if isinstance(value, list) else value
 
 
 def _policy(chain: Rule, rules: Sequence[Rule]) -> tuple[str, str]:

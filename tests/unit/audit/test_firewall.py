@@ -133,3 +133,55 @@ def test_chains_that_jump_in_a_circle_come_to_an_end() -> None:
 
 def test_without_a_ruleset_there_is_no_wall() -> None:
     assert firewall("")["input"] == ("none",)
+
+
+def told(loaded: str, disk: str | None) -> dict[str, tuple[str, ...]]:
+    """What is said of the tables of the file."""
+    text = loaded if disk is None else f"{loaded}\nON DISK\n{disk}\n"
+    return {key: values for key, values in firewall(text).items() if key.startswith("table")}
+
+
+def test_a_table_that_is_loaded_as_the_file_has_it_is_as_on_disk() -> None:
+    passed = ruleset([{"counter": {"packets": 9, "bytes": 999}}, ACCEPT], [DROP])
+    fresh = ruleset([{"counter": {"packets": 0, "bytes": 0}}, ACCEPT], [DROP])
+    assert told(passed, fresh) == {"table inet t": ("as on disk",)}
+
+
+@pytest.mark.parametrize(
+    "rules",
+    [([ACCEPT], [DROP], [DROP]), ([ACCEPT],), ([DROP], [ACCEPT])],
+    ids=["one more", "one less", "in another order"],
+)
+def test_rules_changed_by_hand_are_not_what_is_on_disk(rules: tuple[list[dict[str, Any]], ...]) -> None:
+    assert told(ruleset(*rules), ruleset([ACCEPT], [DROP])) == {"table inet t": ("is not what is on disk",)}
+
+
+def test_another_policy_is_not_what_is_on_disk() -> None:
+    assert told(ruleset([ACCEPT], policy="accept"), ruleset([ACCEPT])) == {"table inet t": ("is not what is on disk",)}
+
+
+def test_a_table_that_only_the_file_has_is_not_loaded() -> None:
+    assert told(json.dumps({"nftables": []}), ruleset([ACCEPT])) == {"table inet t": ("is not loaded",)}
+
+
+def test_tables_of_others_are_their_own_business() -> None:
+    others = {"nftables": [*json.loads(ruleset([ACCEPT]))["nftables"], {"table": {"family": "inet", "name": "f2b"}}]}
+    assert told(json.dumps(others), ruleset([ACCEPT])) == {"table inet t": ("as on disk",)}
+
+
+def test_what_packets_bring_into_a_set_is_no_difference() -> None:
+    def with_set(*members: str) -> str:
+        one = {"family": "inet", "table": "t", "name": "seen", "flags": ["dynamic"], "elem": list(members)}
+        return json.dumps({"nftables": [{"set": one}]})
+
+    assert told(with_set("192.0.2.7"), with_set()) == {"table inet t": ("as on disk",)}
+
+
+def test_a_file_that_cannot_be_loaded_is_said_so_in_nft_s_words() -> None:
+    assert told(ruleset([ACCEPT]), "/etc/nftables.conf:3:1-4: Error: syntax error") == {
+        "table": ("the file on disk cannot be loaded: /etc/nftables.conf:3:1-4: Error: syntax error",)
+    }
+
+
+def test_a_host_without_the_file_has_nothing_to_compare() -> None:
+    assert told(ruleset([ACCEPT]), None) == {}
