@@ -66,6 +66,8 @@ def _route(route: dict[str, Any]) -> str:
     for name, key in (("via", "gateway"), ("dev", "dev"), ("src", "prefsrc"), ("metric", "metric")):
         if key in route:
             words += [name, str(route[key])]
+    if "onlink" in route.get("flags", ()):  # a gateway outside of every network of its card, as some providers have it
+        words.append("onlink")
     return " ".join(words)
 
 

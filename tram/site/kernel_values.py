@@ -55,13 +55,15 @@ def named_in(files: Iterable[Path]) -> set[str]:
 
 def bring_back_values(before: Mapping[str, str], named: set[str]) -> list[str]:
     """Set again what differs of the network, and of `named`. Returns what did not work, as sentences."""
-    problems = []
-    now = kernel_values()
-    for name, value in before.items():
-        if now.get(name, value) == value or not (name.startswith(_NETWORK) or name in named):
-            continue
-        try:
-            (_ROOT / name).write_text(f"{value}\n")
-        except OSError as error:
-            problems.append(f"sysctl {name}: {error.strerror}")
-    return problems
+    problems: dict[str, str] = {}
+    # Some set others as well: as forwarding ends the kernel takes redirects again (ip-sysctl.rst). So it is done twice.
+    for _ in range(2):
+        now = kernel_values()
+        for name, value in before.items():
+            if now.get(name, value) == value or not (name.startswith(_NETWORK) or name in named):
+                continue
+            try:
+                (_ROOT / name).write_text(f"{value}\n")
+            except OSError as error:
+                problems[name] = f"sysctl {name}: {error.strerror}"
+    return list(problems.values())
