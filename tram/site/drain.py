@@ -13,6 +13,8 @@ from tram.site.place import Config, Place
 from tram.site.steps import carry_out
 from tram.site.store import Store
 
+_WAKE_SECONDS = 60.0
+
 
 def drain(place: Place, config: Config) -> int:
     """Carry out what waits; returns how many runs came to their end. Nothing when another process does it already."""
@@ -37,10 +39,11 @@ def _let_a_push_end(config: Config) -> None:
     """A pushed run that is under guard here has its own snapshot: two changes at once could not be told apart. It ends
     by itself."""
     if config.system == Path("/"):
-        guard = Guard(Place(GUARD_ROOT), config)
-        if guard.unfinished:
-            guard_unit.wake()
+        guard, woken = Guard(Place(GUARD_ROOT), config), -_WAKE_SECONDS
         while guard.unfinished:
+            if time.monotonic() - woken >= _WAKE_SECONDS:
+                guard_unit.wake()  # again and again: who watches may have fallen over since
+                woken = time.monotonic()
             time.sleep(POLL_SECONDS)
 
 

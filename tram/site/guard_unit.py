@@ -23,6 +23,7 @@ _UNIT = f"""\
 [Unit]
 Description=Takes a change back when the centre does not come back after it
 ConditionPathExists=/var/lib/tram/guard/now/state.json
+StartLimitIntervalSec=0
 
 [Service]
 ExecStart={WORD} watch
