@@ -71,7 +71,7 @@ def change_controls_off(
             known.extend(code for code in after if code not in known)
         return Change(path, as_yaml(data), after)
     del data[CONTROL_OFF]
-    return Change(path, as_yaml(data) if data else None, after)
+    return Change(path, as_yaml(data) if data else _comments(path), after)
 
 
 def read_yaml(path: Path) -> CommentedMap:
@@ -113,9 +113,11 @@ def write_whole(path: Path, text: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     new = path.with_name(f".{path.name}.{os.getpid()}.new")
     try:
-        new.write_text(text, encoding="utf-8")
         with suppress(FileNotFoundError):
-            new.chmod(path.stat().st_mode & 0o777)
+            rights = path.stat().st_mode & 0o777
+            new.touch(mode=0o600)
+            new.chmod(rights)  # before there is anything in it to read
+        new.write_text(text, encoding="utf-8")
         with new.open("rb") as file:
             os.fsync(file.fileno())
         new.replace(path)
@@ -130,6 +132,17 @@ def _file(folder: Path, host: str) -> Path:
     if others:
         raise BadInput(f"{others[0]}: this host's variables are there", hint=f"move them to {base}.yml")
     return base.with_name(f"{host}.yml")
+
+
+def _comments(path: Path) -> str | None:
+    """What people wrote into a file whose only key goes; what stands right above that key is about it, and goes."""
+    lines = path.read_text(encoding="utf-8").splitlines()
+    at = next((number for number, line in enumerate(lines) if line.startswith(CONTROL_OFF)), 0)
+    above = at
+    while above and lines[above - 1].startswith("#"):
+        above -= 1
+    left = [line for line in (*lines[:above], *lines[at:]) if line.startswith("#")]
+    return "\n".join((*left, "---", "")) if left else None
 
 
 def _off(path: Path, data: CommentedMap) -> tuple[str, ...]:

@@ -41,6 +41,19 @@ def test_comments_other_keys_and_rights_stay(tmp_path: Path) -> None:
     assert [path.name for path in file.parent.iterdir()] == [file.name]
 
 
+def test_what_people_wrote_stays_when_the_last_key_goes(tmp_path: Path) -> None:
+    file = tmp_path / f"host_vars/{HOST}.yml"
+    file.parent.mkdir()
+    file.write_text(
+        "# Máy cũ: xem biên bản 12.\n---\n# Taken back.\ncontrol_off: [ssh-kex]\n# Hết.\n", encoding="utf-8"
+    )
+    change_controls_off(tmp_path, HOST, remove=["ssh-kex"]).write()
+    assert file.read_text(encoding="utf-8") == "# Máy cũ: xem biên bản 12.\n# Hết.\n---\n"
+    change_controls_off(tmp_path, HOST, add=["ssh-kex"]).write()
+    assert controls_off(tmp_path, HOST) == ("ssh-kex",)
+    assert "# Máy cũ: xem biên bản 12.\n" in file.read_text(encoding="utf-8")
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
