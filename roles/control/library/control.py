@@ -16,6 +16,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.control_fields import Field
+from ansible.module_utils.control_packages import Brought
 from ansible.module_utils.control_things import Impossible, Line, Node, Package, Rights, Sysctl, Thing, replace
 
 DOCUMENTATION = r"""
@@ -63,7 +64,10 @@ applied: {description: Controls that were changed to what is asked., type: list,
 undone: {description: Controls that were put back., type: list, returned: always}
 paths: {description: Paths that changed., type: list, returned: always}
 install: {description: Packages that controls ask for and that are missing., type: list, returned: always}
-purge: {description: Packages of controls in O(off) that were not there before., type: list, returned: always}
+purge:
+  description: Packages of controls in O(off) that were not there before, and what came with them for no one else.
+  type: list
+  returned: always
 unsupported: {description: Kernel value to the reason why it cannot be set here., type: dict, returned: always}
 """
 
@@ -109,6 +113,7 @@ class Call:
     def __init__(self, module: AnsibleModule) -> None:
         self.module = module
         self.state = Path(module.params["state"])
+        self.brought = Brought(self.state)
         self.told: dict[str, Any] = {
             "applied": [],
             "undone": [],
@@ -135,6 +140,8 @@ class Call:
         if self.module.check_mode:
             self._tell("applied", record, [things[key] for key in todo] + [Thing.of(key) for key in gone])
             return
+        if self.packages_only and any(key.startswith("package:") for key in todo) and not self._brings():
+            self.brought.begin()
         self._save(record)
         changed = [things[key] for key in todo if self._change(record, things[key], current[key])]
         changed += [thing for key in gone if (thing := self._restore(record, key)) is not None]
@@ -186,6 +193,13 @@ class Call:
         return key.startswith("package:") == self.packages_only
 
     packages_only = False
+
+    def _brings(self) -> bool:
+        """Whether a control has brought packages already."""
+        if not self.brought.file.exists():
+            return False
+        records = [Record(path) for path in self.state.glob("*.json")]
+        return any(record.absent_packages() and not record.off() for record in records)
 
     def _save(self, record: Record) -> None:
         self.records.append((record.path, record.text))
@@ -315,6 +329,7 @@ def run(module: AnsibleModule) -> None:
         call.told["unsupported"] |= {thing.name: thing.refused for thing in sysctls if thing.refused}
     call.check(module.params["check"])
     told = call.told
+    told["purge"] += call.brought.along(told["purge"])
     module.exit_json(changed=bool(told["applied"] or told["undone"]), diff=call.diff, **told)
 
 

@@ -28,6 +28,7 @@ def things() -> ModuleType:
 @pytest.fixture
 def run(tmp_path: Path, things: ModuleType, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
     load("ansible.module_utils.control_fields", "control/module_utils/control_fields.py")
+    load("ansible.module_utils.control_packages", "control/module_utils/control_packages.py")
     control = load("tram_test_control", "control/library/control.py")
     mask = os.umask(0o022)
     os.umask(mask)
@@ -239,6 +240,47 @@ def test_packages_are_recorded_and_only_those_that_came_with_the_control_are_to_
     asked = {"id": "log-audit", "packages": ["dpkg", "no-such-package"]}
     assert run(asked)["install"] == ["no-such-package"]
     assert run(asked, off=["log-audit"])["purge"] == []
+
+
+@pytest.fixture
+def apt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Programs that say which packages are there (a file a package), and a library that only `watcher` needs; `torn`
+    is unneeded already, whatever comes or goes."""
+    there, programs = tmp_path / "there", tmp_path / "programs"
+    there.mkdir()
+    programs.mkdir()
+    scripts = {
+        "dpkg-query": f"""
+            case "$*" in *Package*) for one in $(ls {there}); do echo "installed/$one"; done ;;
+            *) for last; do :; done; [ -e {there}/$last ] && printf installed ;; esac""",
+        "apt-mark": "printf 'libwatch\\ntorn\\nmine\\n'",
+        "apt-get": """case "$*" in *remove\\ watcher*) printf 'Remv watcher [1]\\nPurg libwatch:amd64 [1]\\n' ;; esac
+            printf 'Remv torn [1]\\n'""",
+    }
+    for name, script in scripts.items():
+        (programs / name).write_text(f"#!/bin/sh\n{script}\ntrue\n")
+        (programs / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
+    for name in ("dpkg", "torn"):
+        (there / name).touch()
+    return there
+
+
+def test_what_came_with_a_package_goes_with_it_and_nothing_else_does(run: Run, apt: Path) -> None:
+    asked = {"id": "integrity-watched", "packages": ["watcher"]}
+    assert run(asked)["install"] == ["watcher"]
+    for name in ("watcher", "libwatch"):
+        (apt / name).touch()
+    assert run(asked)["changed"] is False
+    assert run(asked, off=["integrity-watched"])["purge"] == ["watcher", "libwatch"]
+
+
+def test_what_was_there_before_a_package_that_needs_it_stays(run: Run, apt: Path) -> None:
+    (apt / "libwatch").touch()
+    asked = {"id": "integrity-watched", "packages": ["watcher"]}
+    run(asked)
+    (apt / "watcher").touch()
+    assert run(asked, off=["integrity-watched"])["purge"] == ["watcher"]
 
 
 @pytest.mark.parametrize(
