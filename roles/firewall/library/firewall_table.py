@@ -135,7 +135,7 @@ class Table:
 
     def unit(self) -> dict[str, str]:
         """What systemd says of the unit that loads the file."""
-        names = "LoadState,ActiveState,UnitFileState,NeedDaemonReload,ExecStop"
+        names = "ActiveState,UnitFileState,NeedDaemonReload,ExecStop"
         _, out, _ = self.run("systemctl", "show", "--property=" + names, UNIT)
         return dict(line.split("=", 1) for line in out.splitlines() if "=" in line)
 
@@ -180,6 +180,8 @@ class Table:
             reasons.append("the loaded table differed from the file")
         if unit.get("ActiveState") != "active":
             reasons.append(f"{UNIT} was {unit.get('ActiveState')}")
+        if unit.get("UnitFileState") != "enabled":
+            reasons.append(f"{UNIT} was {unit.get('UnitFileState') or 'not enabled'}, so not there after a boot")
         if unit.get("NeedDaemonReload") == "yes":
             reasons.append(f"{UNIT} was changed on disk")
         if self.record().get("removed") is False:
