@@ -262,12 +262,29 @@ def _vrfy(server: Server) -> tuple[int, str]:
         return code, reply.decode(errors="replace")
 
 
+def _malware(server: Server) -> tuple[int, str]:
+    message = EmailMessage()
+    message["From"], message["To"], message["Subject"] = server.user, server.user, SUBJECT
+    message["Date"] = email.utils.localtime()
+    message.set_content(TEXT)
+    # The test file every scanner knows, in two halves: this module itself must not be found.
+    test_file = "X5O!P%@AP[4\\PZX54(P^)7CC)7}$" + "EICAR-STANDARD-ANTIVIRUS-TEST-FILE!$H+H*"
+    message.add_attachment(test_file.encode(), maintype="application", subtype="octet-stream", filename="thử.com")
+    with server.smtp() as session:
+        try:
+            session.send_message(message)
+        except smtplib.SMTPDataError as error:
+            return error.smtp_code, bytes(error.smtp_error).decode(errors="replace")  # type: ignore[arg-type]
+    return 250, "a file with malware was taken"
+
+
 REFUSALS: dict[str, Callable[[Server], tuple[int, str]]] = {
     "open relay": _open_relay,
     "plain auth": _plain_auth,
     "wrong password": _wrong_password,
     "foreign sender": _foreign_sender,
     "vrfy": _vrfy,
+    "malware": _malware,
 }
 MEANINGS = {
     "open relay": ("55[0-9]", "không chuyển thư hộ người lạ · no open relay"),
@@ -277,6 +294,7 @@ MEANINGS = {
     "too large": ("552", "từ chối thư quá lớn · too large refused"),
     "over quota": ("552", "báo hộp thư đầy · full mailbox refused"),
     "vrfy": ("5[0-9][0-9]", "không cho dò địa chỉ · no address probing"),
+    "malware": ("55[0-9]", "từ chối mã độc · malware refused"),
 }
 KINDS: dict[str, tuple[str, Callable[..., Proof]]] = {
     "send": ("mail", send),
