@@ -46,8 +46,9 @@ _OFFERS = {
     "server_mac_algo_list": "macs",
 }
 _PART, _WINDOW = 16384, 2**24
-_MOST = 32 * 2**20
-"""More than this no host has to say."""
+MOST = 32 * 2**20
+"""Bytes: more than this no host has to say, and the centre has other hosts to listen to."""
+TOO_MUCH = "it says far too much"
 _KEXES = ("curve25519-sha256", "curve25519-sha256@libssh.org", "ecdh-sha2-nistp256")
 _CIPHERS = ("aes256-gcm@openssh.com", "aes128-gcm@openssh.com", "aes256-ctr")
 _MACS = ("hmac-sha2-256-etm@openssh.com", "hmac-sha2-512-etm@openssh.com")
@@ -130,7 +131,7 @@ def _listen(transport: _Eager, until: float) -> Answered:
     if not transport.admitted(until):
         raise NotThisWay("it did not let us in at once")
     late = False
-    while not late and len(out) <= _MOST:
+    while not late and len(out) <= MOST:
         try:
             channel.settimeout(max(0.05, until - time.monotonic()))
             if not (part := channel.recv(65536)):
@@ -141,8 +142,8 @@ def _listen(transport: _Eager, until: float) -> Answered:
         late = late or time.monotonic() >= until
     while channel.recv_stderr_ready() and len(words) <= _WINDOW:
         words += channel.recv_stderr(65536)
-    if len(out) > _MOST:
-        words += b"\nit says far too much"
+    if len(out) > MOST:
+        words += f"\n{TOO_MUCH}".encode()
     code = channel.recv_exit_status() if channel.exit_status_ready() else -1
     return Answered(bytes(out), words.decode("utf-8", "replace"), code, late, transport.offers)
 

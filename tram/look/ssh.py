@@ -8,6 +8,8 @@ from __future__ import annotations
 import os
 import re
 import secrets
+import select
+import selectors
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
@@ -117,7 +119,6 @@ def _way(province: Province, host: Host) -> eager.Way:
 def _by_openssh(province: Province, host: Host, given: bytes, patience: Patience) -> eager.Answered:
     argv = ["ssh", *_options(province, patience), str(host.address), COMMAND]
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("LC_", "LANG"))}
-    late = False
     try:
         process = subprocess.Popen(
             argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment
@@ -125,14 +126,43 @@ def _by_openssh(province: Province, host: Host, given: bytes, patience: Patience
     except FileNotFoundError as error:
         raise ProgramFailed("ssh: no such program", hint="run scripts/setup.sh") from error
     with process:
-        try:
-            out, words = process.communicate(given, patience.whole.total_seconds())
-        except subprocess.TimeoutExpired:
-            process.kill()
-            out, words = process.communicate()
-            late = True
+        out, words, late = _converse(process, given, patience.whole.total_seconds())
     said = words.decode("utf-8", "replace")
     return eager.Answered(out, said, process.returncode, late, _offers(said))
+
+
+def _converse(process: subprocess.Popen[bytes], given: bytes, seconds: float) -> tuple[bytes, bytes, bool]:
+    """Give it its input and take what it prints on both outputs, for so long and so much; whether it was late. Not
+    `communicate`, which takes whatever there is."""
+    assert process.stdin
+    assert process.stdout
+    assert process.stderr
+    until, rest = time.monotonic() + seconds, memoryview(given)
+    said = {process.stdout.fileno(): bytearray(), process.stderr.fileno(): bytearray()}
+    out, words = said.values()
+    with selectors.DefaultSelector() as ways:
+        ways.register(process.stdin, selectors.EVENT_WRITE)
+        for output in (process.stdout, process.stderr):
+            ways.register(output, selectors.EVENT_READ)
+        while ways.get_map():
+            left = until - time.monotonic()
+            if left <= 0 or len(out) + len(words) > eager.MOST:
+                process.kill()
+                return bytes(out), bytes(words) + (b"" if left <= 0 else f"\n{eager.TOO_MUCH}".encode()), left <= 0
+            for key, _ in ways.select(left):
+                if key.fd in said:
+                    said[key.fd] += (part := os.read(key.fd, 65536))
+                    if not part:
+                        ways.unregister(key.fileobj)
+                    continue
+                try:
+                    rest = rest[os.write(key.fd, rest[: select.PIPE_BUF]) :]
+                except BrokenPipeError:
+                    rest = rest[:0]
+                if not rest:
+                    ways.unregister(key.fileobj)
+                    process.stdin.close()
+    return bytes(out), bytes(words), False
 
 
 def _options(province: Province, patience: Patience) -> list[str]:

@@ -4,6 +4,7 @@ host that is not there. That it works is shown by tests/stories/test_audit.py: e
 from __future__ import annotations
 
 import socket
+import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +14,7 @@ import paramiko
 import pytest
 
 from tram.core.run import run
-from tram.look import eager
+from tram.look import eager, ssh
 from tram.look.eager import NotThisWay, Way, ask
 
 
@@ -100,6 +101,28 @@ def test_a_host_that_goes_on_word_by_word_is_not_listened_to_for_ever() -> None:
 
 
 def test_a_host_that_says_far_too_much_is_not_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(eager, "_MOST", 10**6)
+    monkeypatch.setattr(eager, "MOST", 10**6)
     said = listened(lambda: bytes(65536), within=30)
     assert (len(said.out) < 2 * 10**6, said.late, said.words.strip()) == (True, False, "it says far too much")
+
+
+@pytest.mark.parametrize(
+    ("script", "out", "late", "words"),
+    [
+        ("cat; echo end >&2; exit 3", b"given" * 10**5, False, "end\n"),
+        ("exec yes", None, False, "\nit says far too much"),
+        ("exec yes >&2", b"", False, None),
+        ("cat >/dev/null; echo some; exec sleep 60", b"some\n", True, ""),
+        ("exec <&-; echo none", b"none\n", False, ""),
+    ],
+    ids=["all", "too much", "too many words", "late", "takes no input"],
+)
+def test_openssh_is_listened_to_as_long_and_as_much(
+    monkeypatch: pytest.MonkeyPatch, script: str, out: bytes | None, late: bool, words: str | None
+) -> None:
+    monkeypatch.setattr(eager, "MOST", 10**6)
+    pipe = subprocess.PIPE
+    with subprocess.Popen(["sh", "-c", script], stdin=pipe, stdout=pipe, stderr=pipe) as process:
+        said = ssh._converse(process, b"given" * 10**5, 2.0)
+    assert len(said[0]) + len(said[1]) < 2 * 10**6
+    assert (out is None or said[0] == out, words is None or said[1].decode() == words, said[2]) == (True, True, late)
