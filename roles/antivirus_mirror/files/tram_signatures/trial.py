@@ -1,0 +1,178 @@
+"""A release is tried by ClamAV itself before anybody gets it: it loads, it finds what it should, and nothing else.
+
+Bounded by systemd in memory and time, also when this program is killed: an old hub has mail to serve meanwhile.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import os
+import shutil
+import subprocess
+import time
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from .compiled import EICAR, File
+from .place import Place
+from .words import Refused
+
+# What no signature may ever find: without these no host works.
+ESSENTIAL = (
+    "/bin/sh /bin/bash /bin/ls /bin/cat /bin/cp /bin/systemctl /usr/bin/sudo /usr/bin/python3 /usr/bin/perl /usr/bin/apt "
+    "/usr/bin/dpkg /usr/bin/ssh /usr/sbin/sshd /usr/sbin/nft /usr/bin/clamscan /lib/systemd/systemd /etc/passwd /etc/hosts "
+    "/etc/services /etc/ssl/openssl.cnf /lib64/ld-linux-x86-64.so.2 /lib/x86_64-linux-gnu/libc.so.6 "
+    "/lib/x86_64-linux-gnu/libcrypto.so.3"
+).split()
+CORPUS = ("/usr/bin", "/usr/sbin", "/usr/lib", "/usr/share/doc", "/usr/share/perl5", "/etc")
+CORPUS_FILE_BYTES = 1_500_000
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """A file at hand: what the new signature is for, or what must not be found."""
+
+    path: Path
+    found: bool
+
+
+def tried(place: Place, files: list[File], serial: int, canary: str, samples: tuple[Sample, ...]) -> None:
+    """Try the files of a release.
+
+    Raises: Refused, with what ClamAV said.
+    """
+    sets, room = place.work / "sets", place.work / "trial"
+    for directory in (sets, room):
+        shutil.rmtree(directory, ignore_errors=True)
+        directory.mkdir(parents=True)
+    for file in files:
+        (sets / file.name).write_bytes(file.content)
+    wanted = {str(room / "canary"): f"Tram.Canary.{serial}", str(room / "eicar"): ""}
+    (room / "canary").write_bytes(canary.encode())
+    (room / "eicar").write_bytes(EICAR)
+    for number, sample in enumerate(samples):
+        link = room / f"sample-{number}"
+        os.link(sample.path, link)
+        if sample.found:
+            wanted[str(link)] = ""
+    clean = [str(path) for path in [*documents(room), *corpus(place)]]
+    clean += [str(room / f"sample-{number}") for number, sample in enumerate(samples) if not sample.found]
+    listed = place.work / "list"
+    listed.write_text("".join(f"{path}\n" for path in [*wanted, *clean]), encoding="utf-8")
+    judge(scan(place, sets, listed), wanted)
+
+
+def scan(place: Place, sets: Path, listed: Path) -> subprocess.CompletedProcess[str]:
+    """Run clamscan, bounded.
+
+    Raises: Refused.
+    """
+    bound = f"MemoryMax={place.trial_memory_bytes}"
+    command = ["systemd-run", "--quiet", "--scope", "--collect", "-p", bound, "-p", "MemorySwapMax=0"]
+    command += ["-p", f"RuntimeMaxSec={place.trial_seconds}", "nice", "-n", "5", "clamscan", f"--database={sets}"]
+    command += ["--infected", "--stdout", f"--tempdir={place.work}", "--max-filesize=200M", "--max-scansize=400M"]
+    command += ["--max-scantime=20000", f"--file-list={listed}"]
+    began = time.monotonic()
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, errors="replace", check=False, timeout=place.trial_seconds + 30
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise Refused(f"không thử được bản này ({error})", "the release could not be tried") from error
+    if done.returncode not in (0, 1, 2):
+        seconds = time.monotonic() - began
+        raise Refused(
+            f"ClamAV không qua được lần thử sau {seconds:.0f} giây (giới hạn {place.trial_seconds} giây, "
+            f"{place.trial_memory_bytes} byte bộ nhớ)",
+            f"ClamAV did not live through the trial (ended with {done.returncode} after {seconds:.0f} s; bounds: "
+            f"{place.trial_seconds} s, {place.trial_memory_bytes} bytes)",
+        )
+    return done
+
+
+def judge(done: subprocess.CompletedProcess[str], wanted: dict[str, str]) -> None:
+    """Compare what was found with what had to be.
+
+    Raises: Refused.
+    """
+    lines = (done.stdout + "\n" + done.stderr).splitlines()
+    if broken := [line for line in lines if line.startswith(("LibClamAV Error:", "LibClamAV Warning:", "ERROR:"))]:
+        said = broken[0].partition(": ")[2].strip()
+        raise Refused(f"ClamAV không đọc được chữ ký: {said}", "ClamAV cannot read the signature")
+    found = dict(line.removesuffix(" FOUND").rsplit(": ", 1) for line in lines if line.endswith(" FOUND"))
+    if wrong := sorted(path for path in found if path not in wanted):
+        path, name = wrong[0], found[wrong[0]].removesuffix(".UNOFFICIAL")
+        raise Refused(
+            f"chữ ký {name} báo nhầm {len(wrong)} tệp sạch, ví dụ {path}: không phát hành",
+            f"signature {name} finds {len(wrong)} clean files, e.g. {path}: not published",
+        )
+    for path, name in wanted.items():
+        if path not in found or not found[path].startswith(name):
+            what = "the sample given" if "/sample-" in path else Path(path).name
+            raise Refused(
+                f"chữ ký không tìm ra {'tệp mẫu' if '/sample-' in path else Path(path).name}: không phát hành",
+                f"{what} was not found: not published",
+            )
+    if done.returncode == 2:
+        said = next((line for line in lines if "rror" in line), "clamscan: 2")
+        raise Refused(f"ClamAV báo lỗi khi thử: {said}", "ClamAV failed in the trial")
+
+
+def documents(room: Path) -> list[Path]:
+    """Make plain documents of the kinds offices write: none of them may be found."""
+    text = "Cộng hòa xã hội chủ nghĩa Việt Nam\nĐộc lập - Tự do - Hạnh phúc\n\nCông văn số 12: lịch họp giao ban.\n"
+    letter = "From: van-thu@example\nSubject: Cong van\nMIME-Version: 1.0\nContent-Type: application/octet-stream\n"
+    letter += f"Content-Transfer-Encoding: base64\n\n{base64.b64encode(text.encode()).decode()}\n"
+    plain = {
+        "plain.txt": text,
+        "plain.html": f"<!DOCTYPE html><html><body><p>{text}</p></body></html>",
+        "plain.csv": "Ngày,Số,Trích yếu\n22/11,12,Lịch họp\n",
+        "plain.eml": letter,
+        "plain.rtf": "{\\rtf1\\ansi Cong van so 12}",
+        "plain.pdf": "%PDF-1.4\n1 0 obj<</Type/Catalog/Pages 2 0 R>>endobj\n2 0 obj<</Type/Pages/Kids[]/Count 0>>endobj\n"
+        "trailer<</Root 1 0 R>>\n%%EOF\n",
+        "plain.bin": "\0" * 4096,
+    }
+    for name, content in plain.items():
+        (room / name).write_text(content, encoding="utf-8")
+    packed = {
+        "plain.docx": ("[Content_Types].xml", "word/document.xml"),
+        "plain.xlsx": ("[Content_Types].xml", "xl/workbook.xml"),
+        "plain.odt": ("mimetype", "content.xml"),
+        "plain.zip": ("công văn.txt",),
+    }
+    for name, members in packed.items():
+        with zipfile.ZipFile(room / name, "w", zipfile.ZIP_DEFLATED) as archive:
+            for member in members:
+                archive.writestr(member, f"<x>{text}</x>")
+    return [room / name for name in [*plain, *packed]]
+
+
+def corpus(place: Place) -> list[Path]:
+    """Clean files of this host: what every host lives on, and a sample of the rest, the same each time."""
+    chosen: dict[str, None] = {}
+    room = place.trial_corpus_bytes
+    others = []
+    for top in CORPUS:
+        for directory, _, names in os.walk(top):
+            others += [f"{directory}/{name}" for name in names]
+    others.sort(key=lambda path: hashlib.sha256(path.encode(errors="surrogateescape")).digest())
+    for number, path in enumerate([*ESSENTIAL, *others]):
+        essential = number < len(ESSENTIAL)
+        try:
+            real = os.path.realpath(path)
+            status = os.stat(real)  # noqa: PTH116  (thousands of them)
+            real.encode("utf-8")
+        except (OSError, UnicodeEncodeError):
+            continue
+        if not os.path.isfile(real) or not status.st_size or "\n" in real or real in chosen:  # noqa: PTH113
+            continue
+        if not essential and (status.st_size > min(CORPUS_FILE_BYTES, room)):
+            continue
+        chosen[real] = None
+        room -= status.st_size
+        if len(chosen) >= place.trial_corpus_files or room <= 0:
+            break
+    return [Path(path) for path in chosen]
