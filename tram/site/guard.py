@@ -27,6 +27,7 @@ from tram.site.wayback import etckeeper, take_back, take_snapshot, touched
 DEFAULT_ROOT = Path("/var/lib/tram/guard")
 UNFINISHED = ("armed", "confirming")
 _LOOK_SECONDS = (0.5, 5.0)  # a tenth of the idle time, within these
+_GOES_ON_LOOKS = 3  # one after the other, so that who only comes to ask for the place is not taken for the run
 _REPORT = "report.json"
 
 
@@ -191,11 +192,14 @@ class Guard(Journaled):
         bounds = Bounds(**journal["bounds"])
         step = min(max(bounds.idle / 10, _LOOK_SECONDS[0]), _LOOK_SECONDS[1])
         armed = journal["uptime"] if journal["boot"] == clock.boot() else 0.0
-        quiet_since = clock.uptime()
+        quiet_since, seen_at_work = clock.uptime(), 0
         while self.state == "armed":
             now = clock.uptime()
-            if pushing.sessions():
+            seen_at_work = seen_at_work + 1 if pushing.sessions() else 0
+            if seen_at_work:
                 quiet_since = now
+            if seen_at_work == _GOES_ON_LOOKS and self.journal().get("silent"):
+                self.note(silent=False)
             if now - armed >= bounds.longest:
                 self.note(over=True)
                 self.end(f"the run did not end within {bounds.longest} s")

@@ -115,6 +115,18 @@ def test_a_silent_run_that_has_changed_nothing_yet_stays_under_guard(mine: Guard
     assert mine.state == "reverted"
 
 
+def test_a_silent_run_that_goes_on_keeps_its_place(mine: Guard, monkeypatch: pytest.MonkeyPatch) -> None:
+    mine.arm("centre:1", OLD, Bounds(confirm=3, idle=1, longest=60))
+    watching = threading.Thread(target=Guard(mine.place, mine.config).watch, daemon=True)
+    watching.start()
+    until(mine.idle)
+    monkeypatch.setattr(pushing, "sessions", lambda **_: [1.0])
+    until(lambda: not mine.idle())
+    assert mine.end() == {}
+    watching.join(20)
+    assert mine.state == "kept"
+
+
 def test_a_silent_run_that_goes_on_is_not_taken_back(mine: Guard, monkeypatch: pytest.MonkeyPatch) -> None:
     mine.arm("centre:1", OLD, Bounds(confirm=3, idle=1, longest=60))
     sshd(mine, "Port 2222\n")
