@@ -23,7 +23,7 @@ from tram.core.errors import ProgramFailed
 from tram.look import eager
 from tram.look.program import COMMAND, Look, Seen, harmless, packed, program, read
 from tram.register import Host, Province
-from tram.register.connection import connection
+from tram.register.connection import connection, ssh_path
 
 _OFFERS = {
     "KEX algorithms": "kex",
@@ -179,7 +179,7 @@ def _options(province: Province, patience: Patience) -> list[str]:
         "IdentitiesOnly=yes",
         "StrictHostKeyChecking=yes",
         f"UserKnownHostsFile={way.user_known_hosts}",
-        f'IdentityFile="{way.key_file}"',
+        f"IdentityFile={ssh_path(way.key_file)}",
         f"ConnectTimeout={max(1, round(patience.connect.total_seconds()))}",
         "ServerAliveInterval=15",
         "ServerAliveCountMax=3",
