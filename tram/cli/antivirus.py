@@ -102,24 +102,28 @@ def plain(one: Antivirus) -> dict[str, Any]:
 def _show(seen: Sequence[Antivirus], newest: int) -> None:
     console = Console(highlight=False)
     table = Table()
-    headings = (both("Host"), both("Profile"), both("Release in effect"), both("Age"), both("ClamAV's own sets"))
-    for heading in (*headings, both("Last scan"), both("Findings"), both("Note")):
+    table.add_column(both("Host"), no_wrap=True)
+    headings = (both("Profile"), both("Release in effect"), both("Age"), both("ClamAV's own sets"))
+    for heading in (*headings, both("Last scan"), both("Findings")):
         table.add_column(heading, overflow="fold")
     for one in seen:
         table.add_row(one.host, *_row(one, newest))
     console.print(table)
+    for one in seen:
+        for note in filter(None, (one.unknown, one.error, one.profile_why)):
+            console.print(f"{one.host}: {note}", markup=False, soft_wrap=True)
 
 
 def _row(one: Antivirus, newest: int) -> list[str]:
+    unknown = f"[yellow]{both('unknown')}[/]"
     if one.unknown:
-        return ["?", f"[yellow]{both('unknown')}[/]", "?", "?", "?", "?", escape(one.unknown)]
+        return ["?", unknown, "?", "?", "?", "?"]
     if one.active is None:
-        active = f"[yellow]{both('unknown')}[/]"
+        active = unknown
     elif one.active < newest:
         active = f"[red]{one.active} < {newest}[/]"
     else:
         active = f"[green]{one.active}[/]"
-    notes = [one.error or "", one.profile_why or ""]
     return [
         escape(one.profile or "?"),
         active,
@@ -127,7 +131,6 @@ def _row(one: Antivirus, newest: int) -> list[str]:
         escape(one.official or _("none")),
         f"{one.scanned:%Y-%m-%d %H:%M}" if one.scanned else _("never"),
         f"[red]{len(one.findings)}[/]" if one.findings else "0",
-        escape("; ".join(note for note in notes if note)),
     ]
 
 
