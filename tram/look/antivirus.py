@@ -101,7 +101,7 @@ def _read(host: str, said: dict[str, Any]) -> Antivirus:
                 str(one["path"]),
                 str(one["name"]),
                 str(one["action"]),
-                str(one["id"]),
+                str(one["id"] or ""),
             )
             for one in said["findings"]
         ),
