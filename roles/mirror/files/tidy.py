@@ -1,8 +1,8 @@
 #!/usr/bin/python3
-"""Keep the mirror's disk within its bound: the oldest files nobody needs go, and the journal hears of it before it is full.
+"""Keep the mirror's disk within its bound: the oldest files nobody needs go; the journal hears before it is full.
 
-Needed is what is in signatures/ (its own program keeps that small), a set *.cvd of ClamAV's, and what a file named.txt in the
-area lists, one path a line. Exit code: 0, or 3 when the bound cannot be kept.
+Needed is what is in signatures/ (its own program keeps that small), a set *.cvd of ClamAV's, and what a file named.txt in
+the area lists, one path a line. Exit code: 0, or 3 when the bound cannot be kept.
 """
 
 from __future__ import annotations
@@ -39,16 +39,21 @@ def main() -> int:
     for file in evictable(top, files):
         if over <= 0 and not leftover(file):
             continue
-        file.path.unlink(missing_ok=True)
+        if not options.dry:
+            file.path.unlink(missing_ok=True)
         over, used, gone = over - file.taken, used - file.taken, gone + 1
     if gone:
         print(f"<6>đã bỏ {gone} tệp cũ · {gone} old files removed; {used} bytes stay")
     percent = 100 * used // options.max_bytes
     if over > 0:
-        print(f"<3>kho đầy: thiếu {over} byte mà không còn tệp nào bỏ được · full: {over} bytes too many, none to remove")
+        print(
+            f"<3>kho đầy: thiếu {over} byte mà không còn tệp nào bỏ được · full: {over} bytes too many, none to remove"
+        )
         return 3
     if percent >= options.warn_percent:
-        print(f"<4>kho đã dùng {percent} % · the mirror's disk is {percent} % full ({used} of {options.max_bytes} bytes)")
+        print(
+            f"<4>kho đã dùng {percent} % · the mirror's disk is {percent} % full ({used} of {options.max_bytes} bytes)"
+        )
     return 0
 
 
@@ -103,6 +108,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--max-bytes", type=int, required=True)
     parser.add_argument("--keep-free-bytes", type=int, required=True)
     parser.add_argument("--warn-percent", type=int, required=True)
+    parser.add_argument("--dry", action="store_true", help="remove nothing")
     return parser.parse_args()
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import datetime
 import hashlib
-import shutil
 import sys
 from pathlib import Path
 from typing import BinaryIO
@@ -15,6 +14,8 @@ from .place import Place
 from .publication import Result, publish
 from .trial import Sample
 from .words import Refused, both
+
+DPKG = Path("/var/lib/dpkg/info")
 
 
 def add(place: Place, options: argparse.Namespace) -> Result | None:
@@ -27,12 +28,15 @@ def add(place: Place, options: argparse.Namespace) -> Result | None:
         sample = taken(options.file, place)
         kind, value, size = "sha256", digest(sample), sample.stat().st_size
         samples = (Sample(sample, found=True),)
+        packaged(digest(sample, "md5"))
     elif options.yara is not None:
         kind, value, size = "yara", read_rules(options.yara), None
     else:
         kind = next(kind for kind in ("sha256", "md5", "ndb") if getattr(options, kind) is not None)
         value, size = getattr(options, kind), options.size
     entry = checked(Entry(options.name, kind, value, size, options.note, _now(), options.who, options.sweep))
+    if kind == "md5":
+        packaged(entry.value)
     note = options.note or both(f"thêm {entry.name}", f"added {entry.name}")
     return publish(place, lambda entries: _with(entries, entry), note=note, sweep=options.sweep, samples=samples)
 
@@ -117,10 +121,25 @@ def _copy(source: BinaryIO, target: Path, most: int) -> None:
         )
 
 
-def digest(path: Path) -> str:
-    """SHA-256 of a file."""
+def digest(path: Path, kind: str = "sha256") -> str:
+    """Hash of a file."""
     with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        return hashlib.file_digest(file, kind).hexdigest()
+
+
+def packaged(md5: str) -> None:
+    """Refuse what is a file of a package of Debian's: dpkg knows the MD5 of each.
+
+    Raises: Refused.
+    """
+    for listed in DPKG.glob("*.md5sums"):
+        for line in listed.read_text(encoding="utf-8", errors="replace").splitlines():
+            if line.startswith(md5):
+                path = line[32:].strip()
+                raise Refused(
+                    f"đó là tệp /{path} của gói {listed.stem} (Debian): không thể là vi-rút",
+                    f"that is the file /{path} of Debian's package {listed.stem}: no virus",
+                )
 
 
 def read_rules(given: str) -> str:

@@ -52,7 +52,7 @@ def compiled(entries: Iterable[Entry], serial: int, canary: str) -> list[File]:
             case "allow":
                 lines.setdefault("tram-allowed.sfp", []).append(_hash_line(entry.value, entry.size, entry.name))
             case "yara":
-                # A file each: one rule's mistake is not another's. The name's hash, because names have letters of any kind.
+                # A file each, named by a hash: one rule's mistake is not another's.
                 mark = hashlib.sha256(entry.name.encode()).hexdigest()[:12]
                 files.append(File(f"tram-rule-{mark}.yar", entry.value.encode()))
     files += [File(name, ("\n".join(those) + "\n").encode()) for name, those in lines.items()]

@@ -55,8 +55,8 @@ def checked(entry: Entry) -> Entry:
     name = entry.name.removeprefix("Tram.")
     if not NAME.fullmatch(name) or name.startswith("Canary.") or name == "Test.EICAR":
         raise Refused(
-            f"tên “{entry.name}” không dùng được: chữ không dấu, số, . _ -, tối đa 80, không phải Canary.* hay Test.EICAR",
-            f"name {entry.name!r} cannot be used: letters, digits, . _ -, at most 80, not Canary.* or Test.EICAR",
+            f"tên “{entry.name}” không dùng được: chữ không dấu, số, . _ -, tối đa 80; không Canary.*, Test.EICAR",
+            f"name {entry.name!r} cannot be used: letters, digits, . _ -, at most 80; not Canary.*, Test.EICAR",
         )
     if len(entry.note) > 200 or any(ord(letter) < 32 for letter in entry.note):
         raise Refused("ghi chú phải là một dòng, tối đa 200 chữ", "the note must be one line of at most 200 letters")

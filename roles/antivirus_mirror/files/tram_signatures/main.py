@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import datetime
 import json
 import os
 import sys
 from pathlib import Path
 from typing import Any
 
-from . import change, place, publication, seal, seen, shelf
+from . import carry, change, official, place, publication, seal, seen, shelf
 from .publication import Result
 from .words import Refused, both
 
@@ -55,7 +54,7 @@ def _rollback(where: place.Place, options: argparse.Namespace) -> int:
         return told(publication.rolled_back(where, options.serial), options)
 
 
-def _announce(where: place.Place, options: argparse.Namespace) -> int:
+def _announce(where: place.Place, _options: argparse.Namespace) -> int:
     with publication.alone(where):
         publication.settle(where)
         wrong = publication.announce(where)
@@ -65,12 +64,32 @@ def _announce(where: place.Place, options: argparse.Namespace) -> int:
     return 1 if wrong else 0
 
 
-def _status(where: place.Place, options: argparse.Namespace) -> int:
+def _official(where: place.Place, options: argparse.Namespace) -> int:
+    with publication.alone(where):
+        if options.fetch == (options.directory is not None):
+            raise Refused("cần một thư mục, hoặc --fetch", "a directory is needed, or --fetch")
+        taken = official.take(where, official.fetch(where) if options.fetch else options.directory)
+        print("\n".join(taken.good), end="\n" if taken.good else "")
+        print("\n".join(taken.bad), end="\n" if taken.bad else "", file=sys.stderr)
+        if official.versions(where):
+            told(publication.publish(where, note=both("bộ chữ ký ClamAV", "ClamAV's own sets")), options)
+    return 1 if taken.bad else 0
+
+
+def _export(where: place.Place, options: argparse.Namespace) -> int:
+    with publication.alone(where):
+        publication.settle(where)
+        serial = carry.export(where, options.directory, sets=not options.no_official)
+    print(both(f"đã ghi bản {serial} vào {options.directory}", f"release {serial} written to {options.directory}"))
+    return 0
+
+
+def _status(where: place.Place, _options: argparse.Namespace) -> int:
     print(json.dumps(publication.status(where), ensure_ascii=False))
     return 0
 
 
-def _key(where: place.Place, options: argparse.Namespace) -> int:
+def _key(where: place.Place, _options: argparse.Namespace) -> int:
     print(seal.make_key(where.key))
     return 0
 
@@ -168,12 +187,13 @@ def arguments() -> argparse.ArgumentParser:
     command("list", _list, "có những gì · what there is")
     looked = command("seen", _seen, "máy nào đã có bản nào · which host has which release in effect")
     looked.add_argument("--serial", type=int)
+    sets = command("official", _official, "nhận bộ chữ ký của ClamAV · take ClamAV's own sets")
+    sets.add_argument("directory", nargs="?", type=Path, metavar="DIR")
+    sets.add_argument("--fetch", action="store_true", help="tải từ internet bằng freshclam · by freshclam")
+    carried = command("export", _export, "ghi ra thẻ USB · write it to a stick")
+    carried.add_argument("directory", type=Path, metavar="DIR")
+    carried.add_argument("--no-official", action="store_true", help="không kèm bộ của ClamAV · without ClamAV's sets")
     command("announce", _announce, "báo lại qua DNS nếu cần · announce again where DNS has lost it")
     command("status", _status, "đang thế nào; không đổi gì · how it stands; changes nothing")
     command("key", _key, "khóa công khai · make the key if there is none, print its public half")
     return parser
-
-
-def now() -> str:
-    """When, as entries say it."""
-    return datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

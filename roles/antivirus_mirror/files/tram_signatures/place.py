@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any
 
 from .words import Refused
 
@@ -27,6 +28,10 @@ class Place:
     trial_corpus_bytes: int = 40_000_000
     sample_max_bytes: int = 100_000_000
     keep_free_bytes: int = 200_000_000
+    official_sets: tuple[str, ...] = ("main", "daily", "bytecode")
+    official_seconds: int = 900
+    official_memory_bytes: int = 3_000_000_000
+    fetch_from: str = ""
     fetch_seconds: int = 3600
 
     @property
@@ -53,7 +58,10 @@ def read(path: Path) -> Place:
     try:
         given = json.loads(path.read_text(encoding="utf-8"))
         known = {field.name: field for field in fields(Place)}
-        values = {name: Path(value) if "Path" in str(known[name].type) else value for name, value in given.items()}
+        values: dict[str, Any] = {
+            name: Path(value) if "Path" in str(known[name].type) else value for name, value in given.items()
+        }
+        values |= {name: tuple(value) for name, value in values.items() if isinstance(value, list)}
         return Place(**values)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise Refused(

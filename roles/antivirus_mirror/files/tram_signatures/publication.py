@@ -1,7 +1,7 @@
 """The way of a release: sources → files → tried → signed → on the shelf → on the mirror → announced.
 
-The directory on the shelf is the moment it counts. A run killed before that leaves nothing; killed after it, the next run of
-any kind carries it to the end (`settle`).
+The directory on the shelf is the moment it counts. A run killed before that leaves nothing; killed after it, the next
+run of any kind carries it to the end (`settle`).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from typing import Any
 from . import announcement, seal, shelf
 from .compiled import CANARY, compiled
 from .entry import Entry, parsed, written
-from .official import versions
+from .official import record, versions
 from .place import Place
 from .shelf import ENVELOPE, Release
 from .trial import Sample, tried
@@ -104,7 +104,7 @@ def publish(
     serial = next_serial(max(last.serial if last else 0, published_serial(place)))
     canary = f"tram-canary-{secrets.token_hex(16)}"
     files = compiled(entries, serial, canary)
-    official = versions(place.clamav)
+    official = versions(place)
     named = [{"name": f.name, "sha256": f.sha256, "bytes": len(f.content), "profiles": list(f.profiles)} for f in files]
     text = json.dumps(
         {
@@ -129,7 +129,7 @@ def publish(
     tried(place, files, serial, canary, samples)
     if dry:
         return None
-    shelf.put(place.releases, place.work, written(entries), files, text, seal.sign(place.key, text))
+    shelf.put(place.releases, place.work, written(entries), files, (text, seal.sign(place.key, text)))
     return settle(place) or Result(newest(place) or made, True)
 
 
@@ -175,7 +175,9 @@ def rolled_back(place: Place, serial: int | None) -> Result:
     settle(place)
     kept = shelf.releases(place.releases)
     others = [release for release in kept[:-1] if release.same != kept[-1].same]
-    chosen = next((release for release in kept if release.serial == serial), None) if serial else (others or [None])[-1]
+    if serial:
+        others = [release for release in kept if release.serial == serial]
+    chosen = others[-1] if others else None
     if chosen is None:
         there = ", ".join(str(release.serial) for release in kept) or "-"
         raise Refused(
@@ -192,8 +194,8 @@ def announce(place: Place) -> str:
     """See to it that DNS says what is published; return why it does not, or nothing."""
     serial = published_serial(place)
     wanted = {"release": f"v=1 serial={serial}"} if serial else {}
-    if sets := versions(place.clamav):
-        wanted["current"] = freshclam_record(sets, _built(place))
+    if versions(place):
+        wanted["current"] = record(place)
     wrong = ""
     for name, text in wanted.items():
         if announcement.announced(place.domain, name) != text:
@@ -211,7 +213,7 @@ def status(place: Place) -> dict[str, Any]:
     except Refused as error:
         entries, wrong = [], str(error)
     named = [(file.name, file.sha256) for file in compiled(entries, 0, "") if file.name != CANARY]
-    official = versions(place.clamav) or None
+    official = versions(place) or None
     current = last and not unsettled(place, last) and (last.same, last.told["official"]) == (named, official)
     heard = announcement.announced(place.domain, "release")
     return {
@@ -225,15 +227,10 @@ def status(place: Place) -> dict[str, Any]:
     }
 
 
-def freshclam_record(sets: dict[str, int], built: int) -> str:
-    """ClamAV's own record: engine, main, daily, when, warn, level, safebrowsing, bytecode."""
-    main, daily, bytecode = (sets.get(name, 0) for name in ("main", "daily", "bytecode"))
-    return f"0.0.0:{main}:{daily}:{built}:0:90:0:{bytecode}"
-
-
 def newest(place: Place) -> Release | None:
     """The newest release on the shelf."""
-    return (shelf.releases(place.releases) or [None])[-1]
+    kept = shelf.releases(place.releases)
+    return kept[-1] if kept else None
 
 
 def published_serial(place: Place) -> int:
@@ -248,11 +245,6 @@ def next_serial(last: int) -> int:
     """Day and quarter of an hour, or one more than the last: a hub built anew goes on above any number it had."""
     now = datetime.datetime.now(datetime.UTC)
     return max(int(now.strftime("%Y%m%d")) * 100 + now.hour * 4 + now.minute // 15, last + 1)
-
-
-def _built(place: Place) -> int:
-    newest_set = max((path.stat().st_mtime for path in place.clamav.glob("*.cvd")), default=0)
-    return int(newest_set)
 
 
 def _text(path: Path) -> str:

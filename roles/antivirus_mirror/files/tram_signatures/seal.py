@@ -51,7 +51,7 @@ def verify(public: str, text: str, signature: str) -> bool:
         signers, signed = Path(place) / "signers", Path(place) / "signature"
         signers.write_text(f'{IDENTITY} namespaces="{NAMESPACE}" {public}\n', encoding="ascii")
         signed.write_text(signature, encoding="utf-8")
-        command = ["ssh-keygen", "-Y", "verify", "-f", signers, "-I", IDENTITY, "-n", NAMESPACE, "-s", signed]
+        command = ["ssh-keygen", "-Y", "verify", "-f", str(signers), "-I", IDENTITY, "-n", NAMESPACE, "-s", str(signed)]
         return subprocess.run(command, input=text.encode(), capture_output=True, check=False).returncode == 0
 
 

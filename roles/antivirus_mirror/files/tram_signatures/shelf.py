@@ -76,11 +76,12 @@ def releases(shelf: Path) -> list[Release]:
     return found
 
 
-def put(shelf: Path, work: Path, entries: str, files: list[File], text: str, signature: str) -> Release:
+def put(shelf: Path, work: Path, entries: str, files: list[File], signed: tuple[str, str]) -> Release:
     """Lay a release down: all of it or nothing.
 
     Raises: Refused, when the disk is full.
     """
+    text, signature = signed
     serial = int(json.loads(text)["serial"])
     new = work / str(serial)
     try:

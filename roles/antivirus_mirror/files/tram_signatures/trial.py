@@ -21,11 +21,18 @@ from .words import Refused
 
 # What no signature may ever find: without these no host works.
 ESSENTIAL = (
-    "/bin/sh /bin/bash /bin/ls /bin/cat /bin/cp /bin/systemctl /usr/bin/sudo /usr/bin/python3 /usr/bin/perl /usr/bin/apt "
-    "/usr/bin/dpkg /usr/bin/ssh /usr/sbin/sshd /usr/sbin/nft /usr/bin/clamscan /lib/systemd/systemd /etc/passwd /etc/hosts "
-    "/etc/services /etc/ssl/openssl.cnf /lib64/ld-linux-x86-64.so.2 /lib/x86_64-linux-gnu/libc.so.6 "
-    "/lib/x86_64-linux-gnu/libcrypto.so.3"
-).split()
+    *("/bin/sh", "/bin/bash", "/bin/ls", "/bin/cat", "/bin/cp", "/bin/systemctl", "/usr/bin/sudo", "/usr/bin/python3"),
+    *("/usr/bin/perl", "/usr/bin/apt", "/usr/bin/dpkg", "/usr/bin/ssh", "/usr/sbin/sshd", "/usr/sbin/nft"),
+    *(
+        "/usr/bin/clamscan",
+        "/lib/systemd/systemd",
+        "/etc/passwd",
+        "/etc/hosts",
+        "/etc/services",
+        "/etc/ssl/openssl.cnf",
+    ),
+    *("/lib64/ld-linux-x86-64.so.2", "/lib/x86_64-linux-gnu/libc.so.6", "/lib/x86_64-linux-gnu/libcrypto.so.3"),
+)
 CORPUS = ("/usr/bin", "/usr/sbin", "/usr/lib", "/usr/share/doc", "/usr/share/perl5", "/etc")
 CORPUS_FILE_BYTES = 1_500_000
 
@@ -49,31 +56,57 @@ def tried(place: Place, files: list[File], serial: int, canary: str, samples: tu
         directory.mkdir(parents=True)
     for file in files:
         (sets / file.name).write_bytes(file.content)
-    wanted = {str(room / "canary"): f"Tram.Canary.{serial}", str(room / "eicar"): ""}
-    (room / "canary").write_bytes(canary.encode())
-    (room / "eicar").write_bytes(EICAR)
+    loads(place, sets, room, {"canary": (canary.encode(), f"Tram.Canary.{serial}"), "eicar": (EICAR, "Tram.")})
+    wanted, clean = set(), [*documents(room), *corpus(place)]
     for number, sample in enumerate(samples):
         link = room / f"sample-{number}"
         os.link(sample.path, link)
-        if sample.found:
-            wanted[str(link)] = ""
-    clean = [str(path) for path in [*documents(room), *corpus(place)]]
-    clean += [str(room / f"sample-{number}") for number, sample in enumerate(samples) if not sample.found]
-    listed = place.work / "list"
-    listed.write_text("".join(f"{path}\n" for path in [*wanted, *clean]), encoding="utf-8")
-    judge(scan(place, sets, listed), wanted)
+        wanted |= {str(link)} if sample.found else set()
+        clean += [] if sample.found else [link]
+    listed = [*wanted, *map(str, clean)]
+    found = finds(scan(place, sets, listed))
+    if wrong := sorted(path for path in found if path not in wanted):
+        path, name = wrong[0], found[wrong[0]]
+        raise Refused(
+            f"chữ ký {name} báo nhầm {len(wrong)} tệp sạch, ví dụ {path}: không phát hành",
+            f"signature {name} finds {len(wrong)} clean files, e.g. {path}: not published",
+        )
+    if wanted - set(found):
+        raise Refused("chữ ký không tìm ra tệp mẫu: không phát hành", "the sample is not found by it: not published")
 
 
-def scan(place: Place, sets: Path, listed: Path) -> subprocess.CompletedProcess[str]:
-    """Run clamscan, bounded.
+def loads(place: Place, sets: Path, room: Path, wanted: dict[str, tuple[bytes, str]]) -> None:
+    """Let ClamAV load the sets with next to nothing to scan, so that whatever it complains of is the sets'.
 
     Raises: Refused.
     """
+    for name, (content, _) in wanted.items():
+        (room / name).write_bytes(content)
+    done = scan(place, sets, [str(room / name) for name in wanted])
+    lines = (done.stderr + done.stdout).replace(f"{sets}/", "").splitlines()
+    if broken := [line for line in lines if line.startswith(("LibClamAV Error:", "LibClamAV Warning:", "ERROR:"))]:
+        said = broken[0].partition(": ")[2].strip()
+        raise Refused(f"ClamAV không đọc được chữ ký: {said}", "ClamAV cannot read the signature")
+    found = finds(done)
+    for name, (_, virus) in wanted.items():
+        if not found.get(str(room / name), "").startswith(virus):
+            raise Refused(
+                f"ClamAV không tìm ra {name} bằng bản này: không phát hành", f"ClamAV does not find {name} by it"
+            )
+
+
+def scan(place: Place, sets: Path, listed: list[str]) -> subprocess.CompletedProcess[str]:
+    """Run clamscan on files, bounded.
+
+    Raises: Refused.
+    """
+    names = place.work / "list"
+    names.write_text("".join(f"{path}\n" for path in listed), encoding="utf-8")
     bound = f"MemoryMax={place.trial_memory_bytes}"
     command = ["systemd-run", "--quiet", "--scope", "--collect", "-p", bound, "-p", "MemorySwapMax=0"]
     command += ["-p", f"RuntimeMaxSec={place.trial_seconds}", "nice", "-n", "5", "clamscan", f"--database={sets}"]
     command += ["--infected", "--stdout", f"--tempdir={place.work}", "--max-filesize=200M", "--max-scansize=400M"]
-    command += ["--max-scantime=20000", f"--file-list={listed}"]
+    command += ["--max-scantime=20000", f"--file-list={names}"]
     began = time.monotonic()
     try:
         done = subprocess.run(
@@ -84,40 +117,18 @@ def scan(place: Place, sets: Path, listed: Path) -> subprocess.CompletedProcess[
     if done.returncode not in (0, 1, 2):
         seconds = time.monotonic() - began
         raise Refused(
-            f"ClamAV không qua được lần thử sau {seconds:.0f} giây (giới hạn {place.trial_seconds} giây, "
+            f"ClamAV không qua được lần thử, dừng sau {seconds:.0f} giây (giới hạn {place.trial_seconds} giây, "
             f"{place.trial_memory_bytes} byte bộ nhớ)",
-            f"ClamAV did not live through the trial (ended with {done.returncode} after {seconds:.0f} s; bounds: "
+            f"ClamAV did not live through the trial (exit {done.returncode} after {seconds:.0f} s; bounds: "
             f"{place.trial_seconds} s, {place.trial_memory_bytes} bytes)",
         )
     return done
 
 
-def judge(done: subprocess.CompletedProcess[str], wanted: dict[str, str]) -> None:
-    """Compare what was found with what had to be.
-
-    Raises: Refused.
-    """
-    lines = (done.stdout + "\n" + done.stderr).splitlines()
-    if broken := [line for line in lines if line.startswith(("LibClamAV Error:", "LibClamAV Warning:", "ERROR:"))]:
-        said = broken[0].partition(": ")[2].strip()
-        raise Refused(f"ClamAV không đọc được chữ ký: {said}", "ClamAV cannot read the signature")
-    found = dict(line.removesuffix(" FOUND").rsplit(": ", 1) for line in lines if line.endswith(" FOUND"))
-    if wrong := sorted(path for path in found if path not in wanted):
-        path, name = wrong[0], found[wrong[0]].removesuffix(".UNOFFICIAL")
-        raise Refused(
-            f"chữ ký {name} báo nhầm {len(wrong)} tệp sạch, ví dụ {path}: không phát hành",
-            f"signature {name} finds {len(wrong)} clean files, e.g. {path}: not published",
-        )
-    for path, name in wanted.items():
-        if path not in found or not found[path].startswith(name):
-            what = "the sample given" if "/sample-" in path else Path(path).name
-            raise Refused(
-                f"chữ ký không tìm ra {'tệp mẫu' if '/sample-' in path else Path(path).name}: không phát hành",
-                f"{what} was not found: not published",
-            )
-    if done.returncode == 2:
-        said = next((line for line in lines if "rror" in line), "clamscan: 2")
-        raise Refused(f"ClamAV báo lỗi khi thử: {said}", "ClamAV failed in the trial")
+def finds(done: subprocess.CompletedProcess[str]) -> dict[str, str]:
+    """What clamscan found: path to name."""
+    lines = [line.removesuffix(" FOUND") for line in done.stdout.splitlines() if line.endswith(" FOUND")]
+    return {path: name.removesuffix(".UNOFFICIAL") for path, _, name in (line.rpartition(": ") for line in lines)}
 
 
 def documents(room: Path) -> list[Path]:
@@ -131,8 +142,8 @@ def documents(room: Path) -> list[Path]:
         "plain.csv": "Ngày,Số,Trích yếu\n22/11,12,Lịch họp\n",
         "plain.eml": letter,
         "plain.rtf": "{\\rtf1\\ansi Cong van so 12}",
-        "plain.pdf": "%PDF-1.4\n1 0 obj<</Type/Catalog/Pages 2 0 R>>endobj\n2 0 obj<</Type/Pages/Kids[]/Count 0>>endobj\n"
-        "trailer<</Root 1 0 R>>\n%%EOF\n",
+        "plain.pdf": "%PDF-1.4\n1 0 obj<</Type/Catalog/Pages 2 0 R>>endobj\n2 0 obj<</Type/Pages/Kids[]/Count 0>>endobj"
+        "\ntrailer<</Root 1 0 R>>\n%%EOF\n",
         "plain.bin": "\0" * 4096,
     }
     for name, content in plain.items():

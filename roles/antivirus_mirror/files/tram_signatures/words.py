@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 
-class Refused(Exception):  # noqa: N818  (it is no fault of the program)
+class Refused(Exception):
     """What was asked for is not done, and nothing was changed."""
 
     def __init__(self, vi: str, en: str) -> None:
