@@ -44,14 +44,15 @@ _TRIES = 5
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--hosts", type=int, default=32, help="real hosts to boot (default: %(default)s)")
+    options.add_argument("--lab", default=NAME, help="name of the lab that is made for it (default: %(default)s)")
     options.add_argument("--parallel", type=int, default=8, help="of them at once (default: %(default)s)")
     asked = options.parse_args()
     with tempfile.TemporaryDirectory(prefix="tram-bench-audit-") as folder:
         register = Path(folder) / "register"
         make_register(register, asked.hosts)
         try:
-            lab = up(register, NAME, print)
-            os.environ["TRAM_LAB"] = NAME
+            lab = up(register, asked.lab, print)
+            os.environ["TRAM_LAB"] = asked.lab
             key = make_key(lab.province.secrets_dir, f"tram@{lab.province.code}")
             taken = bootstrap(targets(lab.province, [], every=True), Entry(agent=False), key)
             if bad := [result for result in taken if result.outcome is not Outcome.DONE]:
@@ -63,7 +64,7 @@ def main() -> None:
                 "round_trips": [round_trips(lab, *case) for case in CASES],
             }
         finally:
-            down(NAME)
+            down(asked.lab)
     (HERE / "results.json").write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     write(found)
     worst = found["fleet"]["worst"]
