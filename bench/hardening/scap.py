@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 import yaml
@@ -65,10 +66,58 @@ def selections(datastream: str) -> dict[str, tuple[frozenset[str], frozenset[tup
     return found
 
 
+def dependent(datastream: str, values: Iterable[str]) -> frozenset[str]:
+    """Rules whose verdict hangs on one of these values."""
+    wanted = {f"{PREFIX}value_{name}" for name in values}
+    root = ElementTree.fromstring(datastream)  # noqa: S314 - Debian's, or built by whoever runs this
+    return frozenset(
+        rule.attrib["id"].removeprefix(f"{PREFIX}rule_")
+        for rule in root.iter(f"{_XCCDF}Rule")
+        if any(one.get("value-id") in wanted for one in rule.iter(f"{_XCCDF}check-export"))
+    )
+
+
+def tailoring() -> dict[str, Any]:
+    """What tailoring.yml says: `values` by name, `rules` as groups with their reason."""
+    found: dict[str, Any] = yaml.safe_load((HERE / "tailoring.yml").read_text(encoding="utf-8"))
+    return found
+
+
+def tailoring_file(datastream: str, profiles: Iterable[str]) -> str:
+    """tailoring.yml's values as oscap reads them (XCCDF): of each profile one that extends it, named tram_PROFILE."""
+    given = "".join(
+        f'<set-value idref="{PREFIX}value_{name}">{value}</set-value>' for name, value in tailoring()["values"].items()
+    )
+    texts = "".join(
+        f'<Profile id="xccdf_tram_profile_{name}" extends="{PREFIX}profile_{name}">'
+        f"<title>{name}</title>{given}</Profile>"
+        for name in profiles
+    )
+    return (
+        '<?xml version="1.0" encoding="UTF-8"?>'
+        f'<Tailoring xmlns="{_XCCDF[1:-1]}" id="xccdf_tram_tailoring_site"><benchmark href="{datastream}"/>'
+        f'<version time="2026-01-01T00:00:00">1</version>{texts}</Tailoring>'
+    )
+
+
+def tailored_out(rule: str) -> str | None:
+    """Why tailoring.yml leaves a rule out; None when it does not."""
+    for group in tailoring()["rules"]:
+        if any(fnmatchcase(rule, pattern) for pattern in group["rules"]):
+            return str(group["reason"])
+    return None
+
+
 def container_patterns() -> list[str]:
     """Rules that a container cannot meet (container.yml)."""
     groups = yaml.safe_load((HERE / "container.yml").read_text(encoding="utf-8"))
     return [pattern for group in groups.values() for pattern in group["rules"]]
+
+
+def container_lynis() -> frozenset[str]:
+    """Tests of Lynis that a container cannot meet (container.yml)."""
+    groups = yaml.safe_load((HERE / "container.yml").read_text(encoding="utf-8"))
+    return frozenset(test for group in groups.values() for test in group.get("lynis", []))
 
 
 def container_reason(rule: str) -> str | None:

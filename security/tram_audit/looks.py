@@ -17,6 +17,8 @@ FILES = (
     *("/etc/ssh/sshd_config.d/*", "/etc/ssh/ssh_host_*_key", "/etc/crontab", "/etc/cron.d", "/etc/cron.daily"),
     *("/etc/cron.hourly", "/etc/cron.weekly", "/etc/cron.monthly", "/etc/cron.d/*", "/etc/cron.daily/*", "/root"),
     *("/root/.ssh", "/root/.ssh/authorized_keys", "/home/*", "/home/*/.ssh", "/home/*/.ssh/authorized_keys"),
+    *("/home/*/.bashrc", "/home/*/.profile", "/home/*/.bash_logout", "/var/log/*.log", "/var/log/*tmp"),
+    *("/var/log/lastlog", "/var/log/faillog", "/etc/securetty"),
     *("/var/log/journal", "/tmp", "/var/tmp", "/dev/shm"),  # noqa: S108 (looked at, not used)
     *("/etc/shells", "/etc/security/opasswd", "/etc/issue", "/etc/issue.net", "/etc/motd", "/boot/grub/grub.cfg"),
     *("/etc/cron.allow", "/etc/cron.deny", "/etc/at.allow", "/etc/at.deny", "/etc/hosts.equiv", "/root/.rhosts"),
@@ -234,6 +236,7 @@ sort -u | tr '\\n' ' ')"
 modprobe --showconfig | awk '$1 == "install" && $3 ~ /\\/(true|false)$/ {print "blocked", $2, "yes"}'
 echo "modules $(cut -d' ' -f1 /proc/modules | tr '\\n' ' ')"
 echo "default_target $(systemctl get-default)"
+echo "network_values $(systemctl is-enabled sysctl-reapply-network.service)"
 echo "ctrl_alt_del $(systemctl is-enabled ctrl-alt-del.target)"
 f=$(systemctl list-units --state=failed --no-legend --plain) || exit 1
 echo "$f" | awk 'NF {print "failed", $1}'

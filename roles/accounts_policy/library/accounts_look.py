@@ -9,6 +9,7 @@ import pwd
 import re
 import stat
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -178,7 +179,19 @@ class Look:
             if (int(uid) >= 1000 or name == "root") and not shell.endswith(NO_SHELL) and Path(home).is_dir():
                 mode = stat.S_IMODE(Path(home).stat().st_mode) & (0o700 if name == "root" else 0o750)
                 found[home] = {"path": home, "mode": f"{mode:04o}", "if_there": True}
+                found |= {item["path"]: item for item in self._dot_files(Path(home), int(uid))}
         return list(found.values())
+
+    def _dot_files(self, home: Path, uid: int) -> Iterator[dict[str, Any]]:
+        """A person's files of settings that others may read or change; no link, and no second name of another file."""
+        managed = self.recorded("file-homes")
+        for path in sorted(home.glob(".[!.]*")):
+            file = path.lstat()
+            if not stat.S_ISREG(file.st_mode) or file.st_uid != uid or file.st_nlink > 1:
+                continue
+            mode = stat.S_IMODE(file.st_mode)
+            if mode & ~0o740 or f"rights:{path}" in managed:
+                yield {"path": str(path), "mode": f"{mode & 0o740:04o}", "if_there": True}
 
 
 def main() -> None:

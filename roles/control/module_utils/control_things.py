@@ -187,19 +187,17 @@ class Rights(Thing):
         return all(state[key] == value for key, value in wanted.items())
 
     def change(self, validate: Validate) -> None:  # noqa: ARG002
-        path = Path(self.name)
-        if not path.exists():
+        if not Path(self.name).exists():
             raise Impossible(f"{self.name} is not there")
         want = owners(self.item)
-        os.chown(path, want["uid"] if "owner" in self.item else -1, want["gid"] if "group" in self.item else -1)
-        if "mode" in self.item:
-            path.chmod(int(mode_of(self.item), 8))
+        mode = int(mode_of(self.item), 8) if "mode" in self.item else None
+        settle(
+            self.name, want["uid"] if "owner" in self.item else -1, want["gid"] if "group" in self.item else -1, mode
+        )
 
     def restore(self, state: State) -> None:
-        path = Path(self.name)
-        if state["kind"] == "rights" and path.exists():
-            os.chown(path, state["uid"], state["gid"])
-            path.chmod(int(state["mode"], 8))
+        if state["kind"] == "rights" and Path(self.name).exists():
+            settle(self.name, state["uid"], state["gid"], int(state["mode"], 8))
 
     def is_state(self, state: State) -> bool:
         return state["kind"] == "absent" or super().is_state(state)
@@ -352,6 +350,25 @@ class Package(Thing):
 
     def restore(self, state: State) -> None:
         """Nothing: the role purges."""
+
+
+def settle(name: str, uid: int, gid: int, mode: int | None) -> None:
+    """Give a file other rights. A link is followed only where root alone could have laid it. Raises: Impossible."""
+    path = Path(name)
+    if path.is_symlink():
+        if any(one.stat().st_uid != 0 or one.stat().st_mode & 0o022 for one in path.parents):
+            raise Impossible(f"{name} is a link that others than root could have laid")
+        path = path.resolve()
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError as error:  # exchanged in this very moment
+        raise Impossible(f"{name}: {error.strerror}") from None
+    try:
+        os.fchown(handle, uid, gid)
+        if mode is not None:
+            os.fchmod(handle, mode)
+    finally:
+        os.close(handle)
 
 
 def rights(found: os.stat_result) -> State:

@@ -110,7 +110,7 @@ def test_wrong_passwords_are_counted_on_every_path_and_nobody_gets_in_without_on
         "auth [default=die] pam_faillock.so authfail",
         "auth requisite pam_deny.so",
         "auth required pam_permit.so",
-        "auth required pam_faillock.so authsucc",
+        "auth sufficient pam_faillock.so authsucc",
     ]
     assert lines(module, "password")[1].startswith(
         "password [success=1 default=ignore] pam_unix.so obscure use_authtok"

@@ -30,6 +30,7 @@ def test_a_bare_host_fails_what_debian_leaves_open_and_nothing_else() -> None:
         *("net-no-redirects", "net-no-source-route", "net-rp-filter", "net-martians", "firewall-default-drop"),
         *("net-arp", "net-time-wait", "net-ports", "net-no-autoconf"),
         "firewall-forward-drop",
+        *("sudo-terminal", "sudo-noexec", "account-root-terminals", "kernel-values-stay", "updates-lean"),
         *("kernel-ctrl-alt-del", "file-homes", "updates-automatic", "log-bounded", "time-in-step", "integrity-watched"),
         *("log-forwarded", "log-rotated", "log-synced"),
         *("ssh-key-kinds", "ssh-certificate", "ssh-few-sessions", "ssh-banner", "intrusion-banned"),
