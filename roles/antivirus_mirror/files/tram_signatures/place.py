@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,8 @@ class Place:
     official_memory_bytes: int = 3_000_000_000
     fetch_from: str = ""
     fetch_seconds: int = 3600
+    caches: dict[str, list[str]] = field(default_factory=dict)
+    """Name of a site's cache to those it may speak for: the hosts of its own site."""
 
     @property
     def sources(self) -> Path:
@@ -57,7 +59,7 @@ def read(path: Path) -> Place:
     """
     try:
         given = json.loads(path.read_text(encoding="utf-8"))
-        known = {field.name: field for field in fields(Place)}
+        known = {one.name: one for one in fields(Place)}
         values: dict[str, Any] = {
             name: Path(value) if "Path" in str(known[name].type) else value for name, value in given.items()
         }

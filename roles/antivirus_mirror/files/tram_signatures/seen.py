@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -34,13 +34,13 @@ def kept(place: Place) -> Hosts:
         hosts, read = {}, {}
     before = json.dumps([hosts, read])
     for path in (place.access_log.with_name(place.access_log.name + ".1"), place.access_log):
-        read = taken(path, hosts, read)
+        read = taken(path, hosts, read, place.caches)
     if json.dumps([hosts, read]) != before:
         shelf.replace(book, json.dumps({"hosts": hosts, "read": read}, ensure_ascii=False).encode(), 0o600)
     return hosts
 
 
-def taken(path: Path, hosts: Hosts, read: dict[str, Any]) -> dict[str, Any]:
+def taken(path: Path, hosts: Hosts, read: dict[str, Any], caches: Mapping[str, Collection[str]]) -> dict[str, Any]:
     """Take what is new in a log; return how far that is, by the file and not by its name: logs are renamed."""
     try:
         with path.open("rb") as file:
@@ -51,7 +51,7 @@ def taken(path: Path, hosts: Hosts, read: dict[str, Any]) -> dict[str, Any]:
             for line in file:
                 if not line.endswith(b"\n"):
                     break
-                heard(line, hosts)
+                heard(line, hosts, caches)
                 start = file.tell()
     except OSError:
         return read
@@ -59,9 +59,9 @@ def taken(path: Path, hosts: Hosts, read: dict[str, Any]) -> dict[str, Any]:
     return {**dict(list(others.items())[-1:]), key: start}
 
 
-def heard(line: bytes, hosts: Hosts) -> None:
+def heard(line: bytes, hosts: Hosts, caches: Mapping[str, Collection[str]]) -> None:
     """Take one line of the log. What is no report, or is nonsense, is passed over."""
-    for host, serial, profile, state, when in report(line):
+    for host, serial, profile, state, when in report(line, caches):
         if host not in hosts and len(hosts) >= HOSTS_MAX:
             return
         what = hosts.setdefault(host, {"active": 0, "active_at": ""})
@@ -70,16 +70,20 @@ def heard(line: bytes, hosts: Hosts) -> None:
             what.update(active=serial, active_at=when)
 
 
-def report(line: bytes) -> Iterator[tuple[str, int, str, str, str]]:
-    """What a line of the log reports, if it does."""
+def report(line: bytes, caches: Mapping[str, Collection[str]]) -> Iterator[tuple[str, int, str, str, str]]:
+    """What a line of the log reports, if it does. A site's cache may speak for the hosts of its site, nobody else for
+    another."""
     try:
         given = json.loads(line)
         if given["status"] != 204 or not given["path"].startswith(PREFIX) or not given["client"]:
+            return
+        host = given.get("for") or given["client"]
+        if host != given["client"] and host not in caches.get(given["client"], ()):
             return
         split = urlsplit(given["path"])
         asked = {key: values[-1][:40] for key, values in parse_qs(split.query).items()}
         serial = split.path.removeprefix(PREFIX)
         if serial.isascii() and serial.isdigit() and len(serial) <= 12 and asked.get("state") in STATES:
-            yield given["client"], int(serial), asked.get("profile", ""), asked["state"], given["time"]
+            yield host, int(serial), asked.get("profile", ""), asked["state"], given["time"]
     except (ValueError, KeyError, TypeError, AttributeError):
         return
