@@ -202,6 +202,8 @@ class Call:
         return any(record.absent_packages() and not record.off() for record in records)
 
     def _save(self, record: Record) -> None:
+        if record.text is None and not record.before:
+            return  # asked for nothing here: nobody could take that back
         self.records.append((record.path, record.text))
         record.save()
 

@@ -161,6 +161,11 @@ def test_a_directory_that_two_controls_share_goes_with_the_last_of_them(run: Run
     assert tree(etc) == before
 
 
+def test_a_control_that_asks_for_nothing_has_no_record(run: Run, tmp_path: Path) -> None:
+    assert run({"id": "mount-home", "files": [], "lines": []})["changed"] is False
+    assert not (tmp_path / "state/mount-home.json").exists()
+
+
 def test_a_dry_run_says_what_would_change_and_changes_nothing(run: Run, etc: Path, tmp_path: Path) -> None:
     before = tree(tmp_path)
     assert run(control(etc), check_mode=True)["applied"] == ["many-things"]
