@@ -182,7 +182,7 @@ def _killed(ground: Ground, host: str, how: str, share: float) -> tuple[str, lis
     ground.put_back(host)
     began = time.monotonic()
     if how.startswith("pushed"):
-        where = _kill_pushed(ground, host, how, 1 + int(share * ground.tasks[host]))
+        where = _kill_pushed(ground, host, how, share)
     else:
         where = _kill_delivered(ground, host, how, share)
     if "power" in how:
@@ -194,23 +194,31 @@ def _killed(ground: Ground, host: str, how: str, share: float) -> tuple[str, lis
     return f"{host}: {how}, {where}: {len(halfway)} differences, again: {len(wrong)} ({seconds:.0f} s)", wrong
 
 
-def _kill_pushed(ground: Ground, host: str, how: str, at: int) -> str:
-    """Plain ansible-playbook, ended without a word when the task of that number has begun."""
+def _kill_pushed(ground: Ground, host: str, how: str, share: float) -> str:
+    """Plain ansible-playbook, ended without a word in the task that comes after that share of those it carries out."""
+    # The last of them is where it says that it is over: after that there is nothing to kill.
+    at = int(share * (ground.tasks[host] - 1))
+    within = 1.5 * (share * (ground.tasks[host] - 1) - at)
     argv = [ansible_program("ansible-playbook"), "-i", ground.inventory, "-l", host, HARDEN]
     env = {**os.environ, "ANSIBLE_STDOUT_CALLBACK": "ansible.posix.jsonl"}
-    begun, task = 0, ""
+    done, task = 0, ""
     with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True, env=env, start_new_session=True) as running:
         assert running.stdout is not None
         for line in running.stdout:
             event = json.loads(line) if line.startswith("{") else {}
-            if event.get("_event") == "v2_runner_on_start":
-                begun, task = begun + 1, event["task"]["name"]
-            if begun >= at:
+            kind = event.get("_event", "")
+            if kind == "v2_playbook_on_task_start":
+                task = event["task"]["name"]
+            done += kind.startswith("v2_runner_on_") and kind != "v2_runner_on_skipped"
+            if done >= at and kind.startswith("v2_playbook_on_"):
                 break
+        else:
+            raise AssertionError(f"{host}: the playbook ended before its task {at} of {ground.tasks[host]}")
+        time.sleep(within)
         if "power" in how:
             ground.lab.power_cut(host)
         os.killpg(running.pid, signal.SIGKILL)
-    return f"task {begun} of {ground.tasks[host]} ({task})"
+    return f"after {done} tasks of {ground.tasks[host]}, {within:.1f} s into: {task}"
 
 
 def _kill_delivered(ground: Ground, host: str, how: str, share: float) -> str:
