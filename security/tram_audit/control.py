@@ -109,7 +109,9 @@ class ControlShape(Shape):
     attack: Both = Field(description="what somebody does where it fails")
     severity: Severity = Field(description="low, medium, high, critical")
     check: list[Check] = Field(min_length=1, description="all of them must hold")
-    fix: Fix = Field(description="role and variable")
+    fix: Fix | None = Field(
+        default=None, description="role and variable; left out where a run of the playbooks mends it, or a person"
+    )
     undo: Literal["previous value", "package", "none"] = Field(description="how its change is taken back")
     applies: Applies = Field(default_factory=Applies, description="where it applies; without it everywhere")
     references: References = Field(default_factory=References, description="sections and rules of baselines")

@@ -15,7 +15,7 @@ from typing import Any
 
 from tram.register import Province
 from tram_audit.audit import Audit, Audited
-from tram_audit.control import ControlShape
+from tram_audit.control import ControlShape, Fix
 from tram_audit.judging import Status, Verdict
 
 OSCAL = "1.1.3"
@@ -155,9 +155,8 @@ def _risk(audit: Audit, verdict: Verdict, control: ControlShape, seen: str, tool
             {
                 "uuid": _uuid(audit, "remediation", verdict.host, control.id),
                 "lifecycle": "recommendation",
-                "title": f"role {control.fix.role}",
-                "description": f"Variable {control.fix.variable}"
-                + (" (there is none yet)." if control.fix.planned else "."),
+                "title": f"role {control.fix.role}" if control.fix else "run the playbooks",
+                "description": _remedy(control.fix),
             }
         ],
         "related-observations": [{"observation-uuid": seen}],
@@ -188,6 +187,15 @@ def _item(host: Audited, item: str, province: Province) -> Object:
         ],
     }
     return found
+
+
+def _remedy(fix: Fix | None) -> str:
+    """What mends a failure."""
+    if fix is None:
+        return (
+            "No variable sets it: site.yml and harden.yml bring it into effect; the rest is in the service's journal."
+        )
+    return f"Variable {fix.variable}" + (" (there is none yet)." if fix.planned else ".")
 
 
 def _uuid(audit: Audit, *names: str) -> str:

@@ -16,6 +16,7 @@ from tram.look import Looked, Seen
 from tram_audit.audit import Audit, Audited, before, choose, compare, keep, plain
 from tram_audit.control import WaiverShape
 from tram_audit.judging import Status
+from tram_audit.oscal import as_oscal
 from tram_audit.page import as_page
 from tram_audit.writing import as_csv, as_sarif
 
@@ -104,3 +105,11 @@ def test_hosts_are_chosen_by_host_site_function_or_tier(name: str, count: int) -
 def test_a_host_nobody_knows_is_refused() -> None:
     with pytest.raises(BadInput, match="no host, site, tier or function huong-khee"):
         choose(lab(), ["huong-khee"])
+
+
+def test_what_no_variable_sets_is_mended_by_a_run_or_by_a_person() -> None:
+    without = {code for code, control in rules().controls.items() if control.fix is None}
+    assert without == {"service-in-effect", "service-none-failed"}
+    one = replace(audit(looked(stale=Seen("nginx.service /etc/nginx/nginx.conf\n", 0))), changes=())
+    assert "playbooks/harden.yml" in as_page(one, lab())
+    assert "No variable sets it" in as_oscal(one, lab())
