@@ -173,11 +173,14 @@ class Look:
         ]
 
     def homes(self) -> list[dict[str, Any]]:
-        """Homes of people, with nothing for others."""
+        """Homes that people own, with nothing for others."""
         found = {}
         for name, _, uid, _, _, home, shell in self.passwd:
             if (int(uid) >= 1000 or name == "root") and not shell.endswith(NO_SHELL) and Path(home).is_dir():
-                mode = stat.S_IMODE(Path(home).stat().st_mode) & (0o700 if name == "root" else 0o750)
+                there = Path(home).stat()
+                if there.st_uid != int(uid):
+                    continue  # "/" or /var/www: not that person's alone
+                mode = stat.S_IMODE(there.st_mode) & (0o700 if name == "root" else 0o750)
                 found[home] = {"path": home, "mode": f"{mode:04o}", "if_there": True}
                 found |= {item["path"]: item for item in self._dot_files(Path(home), int(uid))}
         return list(found.values())
