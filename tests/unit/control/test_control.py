@@ -306,3 +306,14 @@ def test_two_controls_that_manage_the_same_are_refused(run: Run, etc: Path) -> N
     item = me({"path": str(etc / "issue"), "content": "x\n"})
     told = run({"id": "one", "files": [item]}, {"id": "two", "files": [item]})
     assert "managed by two controls: one and two" in told["msg"]
+
+
+def test_rights_go_through_no_link_that_others_could_have_laid(run: Run, tmp_path: Path) -> None:
+    secret, link = tmp_path / "secret", tmp_path / "link"
+    secret.write_text("")
+    secret.chmod(0o600)
+    link.symlink_to(secret)
+    tmp_path.chmod(0o777)
+    told = run({"id": "file-homes", "files": [{"path": str(link), "mode": "0640"}]})
+    assert "others than root could have laid" in told["msg"]
+    assert secret.stat().st_mode & 0o777 == 0o600
