@@ -8,7 +8,7 @@ import re
 import syslog
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +69,7 @@ def _from_hub(settings: Settings, hub: Hub) -> None:
         except Failed:
             if state.read(settings.heard).get("serial", 0) <= current.serial:
                 raise
+    serial = 0
     try:
         envelope = hub.release(kept.get("etag", "") if current else "")
         state.note(_facts(settings), asked=state.now())
@@ -77,11 +78,14 @@ def _from_hub(settings: Settings, hub: Hub) -> None:
         if envelope is None:
             raise Unreachable("the hub says there is nothing new, and nothing is here")
         release = releases.check(envelope, settings.signers, settings.profile, current.serial if current else 0)
+        serial = release.serial
         changed = install.take(settings, release, hub.file)
     except Failed as error:
         if not isinstance(error, Unreachable):
             # What was wrong with it is no reason to be silent; that the hub cannot be told is.
-            _report(hub, getattr(error, "serial", 0), settings, "refused" if isinstance(error, Refused) else "failed")
+            _report(
+                hub, getattr(error, "serial", serial), settings, "refused" if isinstance(error, Refused) else "failed"
+            )
         raise
     if hub.etag:
         state.note(_facts(settings), etag=hub.etag)
@@ -199,8 +203,10 @@ def _told(settings: Settings) -> Iterator[None]:
             state.journal(severity, event=kind, error=str(error), serial=getattr(error, "serial", None))
         raise
     except OSError as error:
-        # Above all a full disk.
+        # Above all a full disk, on which this may have no place either.
         state.journal(syslog.LOG_ERR, event="failed", error=str(error))
+        with suppress(OSError):
+            state.note(_facts(settings), error=str(error), error_at=state.now())
         raise Failed(str(error)) from error
     if before is not None:
         state.note(_facts(settings), error=None, error_at=None)
