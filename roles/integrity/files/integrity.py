@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import os
 import re
 import resource
 import subprocess
@@ -88,12 +89,13 @@ def tell(findings: list[tuple[str, str]], options: argparse.Namespace) -> None:
 
 
 def accept(directory: Path, differences: int, began: float) -> int:
-    """Take the new database as right, durably and both files or none."""
+    """Take the new database as right. There is always a whole one; a power cut between the two files is told."""
     new, database = directory / "aide.db.new", directory / "aide.db"
     content = {"sha256": digest(new), "at": int(time.time())}
     (directory / "accepted.new").write_text(json.dumps(content) + "\n", encoding="utf-8")
-    if database.exists():
-        database.replace(directory / "aide.db.old")
+    for path in (new, directory / "accepted.new"):
+        with path.open("rb") as file:
+            os.fsync(file.fileno())
     new.replace(database)
     (directory / "accepted.new").replace(directory / "accepted.json")
     say(5, f"accepted: {differences} differences, database sha256={content['sha256']}, {cost(began)}")
