@@ -1,8 +1,8 @@
 #!/usr/bin/python3
 """Keep the mirror's disk within its bound: the oldest files nobody needs go; the journal hears before it is full.
 
-Needed is what is in signatures/ (its own program keeps that small), a set *.cvd of ClamAV's, and what a file named.txt in
-the area lists, one path a line. Exit code: 0, or 3 when the bound cannot be kept.
+Needed is what is in signatures/ (its own program keeps that small), a set *.cvd of ClamAV's, and what a file named.txt
+in the area lists, one path a line. Exit code: 0, or 3 when the bound cannot be kept.
 """
 
 from __future__ import annotations

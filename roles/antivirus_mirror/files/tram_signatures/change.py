@@ -24,19 +24,22 @@ def add(place: Place, options: argparse.Namespace) -> Result | None:
     Raises: Refused.
     """
     samples: tuple[Sample, ...] = ()
+    known = ""
     if options.file is not None:
         sample = taken(options.file, place)
         kind, value, size = "sha256", digest(sample), sample.stat().st_size
         samples = (Sample(sample, found=True),)
-        packaged(digest(sample, "md5"))
+        known = digest(sample, "md5")
     elif options.yara is not None:
         kind, value, size = "yara", read_rules(options.yara), None
     else:
         kind = next(kind for kind in ("sha256", "md5", "ndb") if getattr(options, kind) is not None)
         value, size = getattr(options, kind), options.size
+        # The name in the line gives way to the one that is asked for.
+        value = value.partition(":")[2] if kind == "ndb" else value
     entry = checked(Entry(options.name, kind, value, size, options.note, _now(), options.who, options.sweep))
-    if kind == "md5":
-        packaged(entry.value)
+    if known := known or (entry.value if kind == "md5" else ""):
+        packaged(known)
     note = options.note or both(f"thêm {entry.name}", f"added {entry.name}")
     return publish(place, lambda entries: _with(entries, entry), note=note, sweep=options.sweep, samples=samples)
 

@@ -55,7 +55,7 @@ def checked(entry: Entry) -> Entry:
     name = entry.name.removeprefix("Tram.")
     if not NAME.fullmatch(name) or name.startswith("Canary.") or name == "Test.EICAR":
         raise Refused(
-            f"tên “{entry.name}” không dùng được: chữ không dấu, số, . _ -, tối đa 80; không Canary.*, Test.EICAR",
+            f"tên {entry.name!r} không dùng được: chữ không dấu, số, . _ -, tối đa 80; không Canary.*, Test.EICAR",
             f"name {entry.name!r} cannot be used: letters, digits, . _ -, at most 80; not Canary.*, Test.EICAR",
         )
     if len(entry.note) > 200 or any(ord(letter) < 32 for letter in entry.note):
@@ -77,7 +77,7 @@ def _md5(value: str, size: int | None) -> str:
 def _hash(value: str, size: int | None, digits: int, what: str) -> str:
     if not re.fullmatch(rf"[0-9A-Fa-f]{{{digits}}}", value):
         raise Refused(
-            f"“{value[:80]}” không phải {what}: cần đúng {digits} chữ số hệ 16",
+            f"{value[:80]!r} không phải {what}: cần đúng {digits} chữ số hệ 16",
             f"{value[:80]!r} is no {what}: {digits} hexadecimal digits are needed",
         )
     if value.lower() in EMPTY or size == 0:
@@ -89,23 +89,23 @@ def _hash(value: str, size: int | None, digits: int, what: str) -> str:
 
 def _ndb(value: str, _size: int | None) -> str:
     fields = value.strip().split(":")
-    if len(fields) not in (4, 5, 6) or any(ord(letter) < 33 or ord(letter) > 126 for letter in value.strip()):
+    if len(fields) not in (3, 4, 5) or any(ord(letter) < 33 or ord(letter) > 126 for letter in value.strip()):
         raise Refused(
             "dòng .ndb phải là Tên:Loại:Vị trí:Mẫu hệ 16 (thêm tối đa hai mức), không có dấu cách",
             "a line of .ndb is Name:Target:Offset:Hex (and up to two levels), without blanks",
         )
-    target, offset, pattern = fields[1:4]
+    target, offset, pattern = fields[:3]
     if not re.fullmatch(r"[0-9]|1[0-4]", target):
-        raise Refused(f"loại tệp “{target}” không có (0 đến 14)", f"there is no target {target!r} (0 to 14)")
+        raise Refused(f"loại tệp {target!r} không có (0 đến 14)", f"there is no target {target!r} (0 to 14)")
     if not PATTERN.fullmatch(pattern) or not offset:
-        raise Refused(f"mẫu “{pattern[:60]}” không phải hệ 16", f"{pattern[:60]!r} is no pattern in hexadecimal")
+        raise Refused(f"mẫu {pattern[:60]!r} không phải hệ 16", f"{pattern[:60]!r} is no pattern in hexadecimal")
     fixed = re.sub(r"\{[^}]*\}|\[[^\]]*\]|\([^)]*\)|[?*].?|.\?", "", pattern)
     if len(fixed) < 2 * FIXED_BYTES:
         raise Refused(
             f"mẫu chỉ có {len(fixed) // 2} byte cố định, cần ít nhất {FIXED_BYTES}: sẽ báo nhầm khắp nơi",
             f"the pattern fixes {len(fixed) // 2} bytes, {FIXED_BYTES} are needed: it would find half the disk",
         )
-    return ":".join(fields[1:])
+    return ":".join(fields)
 
 
 def _yara(value: str, _size: int | None) -> str:
@@ -115,7 +115,7 @@ def _yara(value: str, _size: int | None) -> str:
         raise Refused("không có luật YARA nào (rule TÊN {…})", "there is no YARA rule in it (rule NAME {…})")
     if found := re.search(r"^\s*(import|include)\b", value, re.MULTILINE):
         raise Refused(
-            f"ClamAV không hiểu “{found[1]}” trong luật YARA", f"ClamAV does not know {found[1]!r} in YARA rules"
+            f"ClamAV không hiểu {found[1]!r} trong luật YARA", f"ClamAV does not know {found[1]!r} in YARA rules"
         )
     return value if value.endswith("\n") else value + "\n"
 
@@ -135,7 +135,7 @@ def parsed(text: str, where: Path) -> list[Entry]:
         try:
             given: dict[str, Any] = json.loads(line)
             if given.get("kind") not in KINDS:
-                raise Refused(f"không có loại “{given.get('kind')}”", f"there is no kind {given.get('kind')!r}")
+                raise Refused(f"không có loại {given.get('kind')!r}", f"there is no kind {given.get('kind')!r}")
             entry = checked(Entry(**given))
             if any(entry.name == other.name for other in entries):
                 raise Refused(f"tên {entry.name} có hai lần", f"name {entry.name} is there twice")

@@ -1,7 +1,7 @@
 """ClamAV's own sets at the hub: only what ClamAV signed, never older than what is there, tried before it is served.
 
-A .cld (a set patched on the spot) bears no signature and is not taken. Differences (.cdiff) are taken when they lead from
-the set that is here to the new one, each by ClamAV's signature: then a site fetches kilobytes instead of the whole set.
+A .cld (a set patched on the spot) bears no signature and is not taken. Differences (.cdiff) are taken when they lead
+from the set that is here to the new one, each by ClamAV's signature: then a site fetches kilobytes, not the whole set.
 """
 
 from __future__ import annotations
@@ -171,8 +171,8 @@ def _run(place: Place, command: list[str], where: Path) -> str:
     except (OSError, subprocess.TimeoutExpired) as error:
         raise Refused(f"{command[0]}: {error}", "it could not be tried") from error
     if done.returncode != 0:
-        said = [line for line in (done.stderr + done.stdout).splitlines() if "rror" in line]
-        told = said[-1].rpartition("rror: ")[2].removeprefix("ERROR: ") if said else f"{command[0]}: {done.returncode}"
+        said = [line for line in (done.stderr + done.stdout).splitlines() if "error" in line.lower()]
+        told = said[-1].partition(": ")[2] if said else f"{command[0]}: {done.returncode}"
         raise Refused(f"ClamAV không nhận: {told}", "ClamAV does not accept it")
     return done.stdout + done.stderr
 
