@@ -25,7 +25,8 @@ DISTRICT, DEPARTMENT = "huong-khe", "so-noi-vu"
 DISTRICT_HOST, DEPARTMENT_HOST = "huong-khe-srv1", "so-noi-vu-srv1"
 HOSTS = [DISTRICT_HOST, DEPARTMENT_HOST, HUB_HOST]
 WATCH = "tram-antivirus-watch.service"
-STARVED_BYTES = 8_000_000
+STARVED_BYTES = 400_000
+"""What it took before it was caught is not counted: it gets no more than this beside it."""
 EVERY_FOURTH = 4
 """Letter has malware."""
 
