@@ -93,6 +93,13 @@ def test_every_variable_bears_the_roles_name(role: Path) -> None:
     assert sorted(name for name in found if not name.startswith(prefixes)) == []
 
 
+def test_roles_whose_name_begins_with_anothers_are_told_apart() -> None:
+    names = [role.name for role in ROLES]
+    longer = {name: [other for other in names if other.startswith(f"{name}_")] for name in names}
+    known = read(REPO / "roles/preflight/vars/main.yml")["__preflight_longer"]
+    assert known == {name: others for name, others in longer.items() if others}
+
+
 def variables(path: Path) -> Iterator[str]:
     """Every variable a role's file sets."""
     content = read(path)
