@@ -60,8 +60,14 @@ def pam(text: str) -> Settings:
     for service in lines:
         if service.startswith("common-"):
             continue
+        asked: list[str] = []  # modules of auth so far
         for kind, control, module, arguments in _resolved(service, lines, ()):
             short = module.rsplit("/", 1)[-1].removesuffix(".so")
+            # Who comes so far was asked, and whoever failed is gone: there it only clears the count of failures.
+            if (control, short, arguments) == ("sufficient", "pam_faillock", "authsucc") and _denied(asked):
+                control = "sufficient-once-asked"  # noqa: PLW2901
+            if kind == "auth":
+                asked.append(f"{control} {short}")
             found.append((f"{service} {kind}", f"{control} {short} {arguments}".strip()))
             if short in ("pam_faillock", "pam_pwquality", "pam_pwhistory"):
                 given |= {
@@ -72,6 +78,12 @@ def pam(text: str) -> Settings:
     if not found:
         raise ValueError("no stack")
     return gather([*found, *given.items()])
+
+
+def _denied(asked: list[str]) -> bool:
+    """Whether these lines have a password asked for, and end for whoever did not know it."""
+    unix = next((at for at, line in enumerate(asked) if line.endswith(" pam_unix")), len(asked))
+    return "requisite pam_deny" in asked[unix:]
 
 
 def _resolved(

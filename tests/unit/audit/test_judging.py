@@ -38,6 +38,12 @@ def test_a_bare_host_fails_what_debian_leaves_open_and_nothing_else() -> None:
     assert not [code for code, verdict in found.items() if verdict.status is Status.UNKNOWN]
 
 
+def test_a_count_of_failures_that_is_cleared_after_the_question_lets_nobody_through() -> None:
+    last = "common-auth:auth\trequired\t\t\tpam_permit.so"
+    with_it = looked(pam=(last, f"{last}\ncommon-auth:auth sufficient pam_faillock.so authsucc"))
+    assert judged(with_it)["pam-denies"].status is Status.PASS
+
+
 def test_what_a_container_cannot_have_is_not_applicable_and_says_so() -> None:
     verdict = judged()["kernel-apparmor"]
     assert verdict.status is Status.NOT_APPLICABLE
@@ -64,6 +70,8 @@ def test_on_metal_the_same_control_is_judged() -> None:
         ("sysctl", "net.ipv4.ip_forward = 0", "net.ipv4.ip_forward = 1", "net-no-forwarding"),
         ("sshd", "changed_since_start none", "changed_since_start /etc/ssh/sshd_config", "ssh-in-effect"),
         ("sshd", "loglevel INFO", "loglevel QUIET", "ssh-pam"),
+        ("pam", "sudo:@include common-auth", "sudo:auth sufficient pam_faillock.so authsucc\nsudo:@include common-auth",
+         "pam-denies"),
         ("pam", "sudo:@include common-auth", "sudo:auth sufficient pam_permit.so\nsudo:@include common-auth",
          "pam-denies"),
         ("sudo", '{ "username": "tram" }', '{ "username": "mai" }', "sudo-nopasswd sudo-everything"),
