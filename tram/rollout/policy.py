@@ -89,7 +89,7 @@ class Policy:
     retry_first: Span = timedelta(minutes=10)
     retry_most: Span = timedelta(hours=2)
     parallel: Annotated[int, Field(ge=1, le=64)] = 16
-    hub_first: tuple[str, ...] = ("hub_cache", "dns", "pki", "mail")
+    hub_first: tuple[str, ...] = ("hub_cache", "dns", "pki", "mirror", "antivirus_mirror", "mail")
     utc_offset: Span = timedelta(hours=7)
     links: Mapping[str, LinkPolicy] = field(default_factory=dict)
 
