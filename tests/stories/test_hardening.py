@@ -76,7 +76,7 @@ class Ground:
     def tram(self, *words: str) -> subprocess.CompletedProcess[str]:
         """`tram …`, as an operator."""
         argv = [str(ansible_program("tram")), *words, "-i", str(self.inventory)]
-        return subprocess.run(argv, capture_output=True, text=True, check=False, timeout=600)
+        return subprocess.run(argv, capture_output=True, text=True, check=False, timeout=1500)
 
 
 @pytest.fixture(scope="module")

@@ -25,7 +25,7 @@ from tram_audit.loading import load_rules
 from ..conftest import REPO, take_over
 from .lockout.province import HUB, write_province
 
-pytestmark = [pytest.mark.lab, pytest.mark.long]
+pytestmark = [pytest.mark.lab, pytest.mark.long, pytest.mark.timeout(3600)]
 
 SEED, SAMPLE = 20261122, 1
 RECORDS = "/var/lib/tram/controls"
@@ -46,7 +46,7 @@ EFFECT = {
     "firewall": "nft --stateless list ruleset 2>/dev/null",
     "units": "systemctl list-unit-files --no-legend --no-pager --plain | awk '{print $1, $2}' | sort",
     "drop-ins": "systemctl show '*' --property=Id,DropInPaths,NeedDaemonReload"
-    " | awk -v RS= '/DropInPaths=.|Reload=yes/ {gsub(\"\\n\", \" \"); print}' | grep -v 'Id=user-' | sort",
+    " | awk -v RS= '/DropInPaths=[^\\n]|Reload=yes/ {gsub(\"\\n\", \" \"); print}' | grep -v 'Id=user-' | sort",
     "what runs": "systemctl list-units --type=service,socket,timer --state=active --no-legend --plain"
     " | awk '{print $1}' | grep -v -e ^user@ -e ^user-runtime-dir@",
     "mounts": "sort /proc/1/mounts | grep -v -e /run/user/",
