@@ -62,8 +62,9 @@ class Receiver:
 
     def _remembered(self) -> dict[str, dict[str, Any]]:
         try:
-            hosts = json.loads((self.top / "status.json").read_text(encoding="utf-8"))["hosts"]
-        except (OSError, ValueError, KeyError):
+            known = json.loads((self.top / "status.json").read_text(encoding="utf-8"))["hosts"]
+            hosts = {host: {**what, "heard": int(what["heard"])} for host, what in known.items()}
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
             hosts = {}
         for path in self.top.iterdir():
             if path.is_dir() and chain.HOST.match(path.name):
@@ -100,7 +101,7 @@ class Receiver:
         except (ConnectionError, TimeoutError, ssl.SSLEOFError) as error:
             if host:
                 say(6, f"{host} ({address}) is gone: {error}")
-        except (ssl.SSLError, record.BadFrame, ValueError, zlib.error) as error:
+        except (ssl.SSLError, record.BadFrame, ValueError, KeyError, TypeError, RecursionError, zlib.error) as error:
             say(4, f"{host or 'somebody'} ({address}) was refused: {error}")
         except chain.Tampered as error:
             say(2, f"{host} ({address}): nothing more is written to a log that was tampered with: {error}")
@@ -182,8 +183,8 @@ class Receiver:
         """Four times a minute: who was heard of, old days, the disk."""
         while True:
             try:
-                self.full = shutil.disk_usage(self.top).free < self.options.keep_free_bytes
-                if self.full:
+                before, self.full = self.full, shutil.disk_usage(self.top).free < self.options.keep_free_bytes
+                if self.full and not before:
                     say(2, f"disk nearly full: nothing is taken until {self.options.keep_free_bytes} bytes are free")
                 self._forget_old()
                 self._write_status()

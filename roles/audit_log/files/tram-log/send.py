@@ -42,7 +42,7 @@ def main() -> None:
         try:
             session(options)
             wait = 1.0
-        except (OSError, ssl.SSLError, record.BadFrame, ValueError) as error:
+        except (OSError, ssl.SSLError, record.BadFrame, ValueError, KeyError, TypeError) as error:
             print(f"<5>the hub is not reached, the journal keeps what there is: {error}", file=sys.stderr, flush=True)
             wait = 1.0 if time.monotonic() - began > 300 else min(wait * 2, options.retry_seconds)
         time.sleep(wait * random.uniform(0.5, 1))  # noqa: S311 - spreads hosts, hides nothing
@@ -101,10 +101,13 @@ def keep_seal(state: Path, answer: dict[str, object]) -> None:
 
 def lost(cursor: str) -> int:
     """How many entries of the journal are gone behind the cursor (0: none; 1 when it cannot be counted)."""
-    seen = subprocess.run(
-        ["journalctl", f"--cursor={cursor}", "--lines=1", "--no-tail", "--output=export", "--output-fields=_BOOT_ID"],
-        capture_output=True, text=True, errors="replace", timeout=120, check=False,
-    )  # fmt: skip
+    try:
+        seen = subprocess.run(
+            ["journalctl", f"--cursor={cursor}", "-n1", "--no-tail", "--output=export", "--output-fields=_BOOT_ID"],
+            capture_output=True, text=True, errors="replace", timeout=120, check=False,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired:
+        return 1
     found = re.search(r"^__CURSOR=(.*)$", seen.stdout, re.MULTILINE)
     if seen.returncode != 0 or not found:
         return 1
