@@ -102,7 +102,7 @@ def test_what_lies_on_a_share_is_found_whatever_its_name_put_away_and_given_back
     gone = lambda: not any(exists(lab, DISTRICT_HOST, f"{SHARE}/{file}") for file in NAMES)  # noqa: E731
     wait_until("the sweep has put them away", gone, timedelta(minutes=4))
     assert exists(lab, DISTRICT_HOST, f"{SHARE}/sạch.docm"), "what differs by a byte is another file"
-    found = [one for one in statuses()[DISTRICT_HOST]["findings"] if one["name"].startswith(name)]
+    found = [one for one in statuses()[DISTRICT_HOST]["findings"] if one["name"] == f"Tram.{name}"]
     assert len(found) == len(NAMES)
     assert {one["action"] for one in found} == {"quarantined"}
     for one in found:

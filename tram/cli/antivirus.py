@@ -135,13 +135,10 @@ def _row(one: Antivirus, newest: int) -> list[str]:
 
 
 def show_findings(seen: Sequence[Antivirus], name: str = "") -> int:
-    """Print what was found, only of the signature called `name` when given (as ClamAV ends it: NAME.UNOFFICIAL); the
-    number of rows."""
+    """Print what was found, only of the signature called `name` when given (in a scanner's words: Tram.NAME); the number of
+    rows."""
     found = [
-        (one.host, item)
-        for one in seen
-        for item in one.findings
-        if not name or item.name in (name, f"{name}.UNOFFICIAL")
+        (one.host, item) for one in seen for item in one.findings if not name or item.name in (name, f"Tram.{name}")
     ]
     table = Table(title=both("Findings"))
     for heading in (both("Host"), both("When"), both("File"), both("Signature"), both("What was done")):
