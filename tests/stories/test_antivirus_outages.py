@@ -16,7 +16,7 @@ import pytest
 from tram.lab.lab import Lab
 from tram.lab.memory import NoMemoryGroups, memory_group, pids_of, send
 
-from ..malware import HUB_HOST, SHAPES, Sample, headers, new_sample, signature_of, submit, told, wait_active
+from ..malware import HUB_HOST, SHAPES, Sample, headers, letter, new_sample, post, signature_of, told, wait_active
 from ..person import Person, queued, wait_until
 
 pytestmark = pytest.mark.lab
@@ -89,10 +89,13 @@ class Sender(threading.Thread):
             time.sleep(0.5)
 
     def _until_answered(self, message_id: str, content: bytes) -> str:
+        # The same letter each time, date and all: a mail program's outbox.
+        attached = SHAPES["in a zip"](content)
+        message = letter(self.person, self.to.address, self.token, message_id, attached)
         deadline = time.monotonic() + 1200
         while time.monotonic() < deadline:
             with contextlib.suppress(OSError, smtplib.SMTPException):
-                said = submit(self.person, self.to.address, self.token, message_id, SHAPES["in a zip"](content))
+                said = post(self.person, message)
                 if not said.startswith("4"):
                     return said
             self.put_off += 1
