@@ -135,8 +135,7 @@ def _row(one: Antivirus, newest: int) -> list[str]:
 
 
 def show_findings(seen: Sequence[Antivirus], name: str = "") -> int:
-    """Print what was found, only of the signature called `name` when given (in a scanner's words: Tram.NAME); the number of
-    rows."""
+    """Print what was found, only of the signature `name` when given (a scanner says Tram.NAME); the number of rows."""
     found = [
         (one.host, item) for one in seen for item in one.findings if not name or item.name in (name, f"Tram.{name}")
     ]
