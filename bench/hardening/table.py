@@ -96,9 +96,11 @@ def _share(one: Mapping[str, Any], profile: str, *, fair: bool) -> str:
 
 
 def _tailored(one: Mapping[str, Any], profile: str) -> str:
-    if profile not in one.get("openscap_tailored", {}) and profile not in one["openscap"]:
+    if "openscap_tailored" not in one:
+        return "?"
+    if profile not in one["openscap"]:
         return _NO
-    results = {**one["openscap"][profile], **one.get("openscap_tailored", {}).get(profile, {})}
+    results = {**one["openscap"][profile], **one["openscap_tailored"].get(profile, {})}
     fitting = {rule: said for rule, said in results.items() if not tailored_out(rule)}
     share = Verdict(fitting).share(container_patterns())
     return f"{percent(share)} % of {share[1]}"
