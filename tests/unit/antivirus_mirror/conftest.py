@@ -50,7 +50,7 @@ for name in pathlib.Path(given["--file-list"]).read_text().splitlines():
     if found and sums[0] not in allowed:
         print(f"{name}: {found[0]}.UNOFFICIAL FOUND")
 """
-SYSTEMD_RUN = '#!/bin/sh\nwhile [ "$1" != nice ]; do shift; done\nshift 3\nexec "$@"\n'
+SYSTEMD_RUN = '#!/bin/sh\nwhile [ "$1" != prlimit ]; do shift; done\nshift 2\nexec "$@"\n'
 NSUPDATE = '#!/bin/sh\n[ -z "$NAMED_DOWN" ] || { echo "could not talk" >&2; exit 1; }\ncat >>"$ZONE"\n'
 DIG = """#!/bin/sh
 for name; do :; done

@@ -129,6 +129,7 @@ def parsed(text: str, where: Path) -> list[Entry]:
     Raises: Refused, with the line: people edit this file, too.
     """
     entries: list[Entry] = []
+    names: set[str] = set()
     for number, line in enumerate(text.splitlines(), 1):
         if not line.strip() or line.startswith("#"):
             continue
@@ -137,10 +138,11 @@ def parsed(text: str, where: Path) -> list[Entry]:
             if given.get("kind") not in KINDS:
                 raise Refused(f"không có loại {given.get('kind')!r}", f"there is no kind {given.get('kind')!r}")
             entry = checked(Entry(**given))
-            if any(entry.name == other.name for other in entries):
+            if entry.name in names:
                 raise Refused(f"tên {entry.name} có hai lần", f"name {entry.name} is there twice")
         except (ValueError, TypeError, AttributeError, Refused) as error:
             raise Refused(f"{where}, dòng {number}: {error}", f"line {number} cannot be used") from error
+        names.add(entry.name)
         entries.append(entry)
     return entries
 

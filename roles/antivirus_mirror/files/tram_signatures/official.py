@@ -17,6 +17,7 @@ from pathlib import Path
 
 from . import shelf
 from .place import Place
+from .trial import bounded
 from .words import Refused, both
 
 CDIFFS_KEPT = 60
@@ -156,11 +157,9 @@ def _run(place: Place, command: list[str], where: Path) -> str:
 
     Raises: Refused.
     """
-    bound = ["systemd-run", "--quiet", "--scope", "--collect", "-p", f"MemoryMax={place.official_memory_bytes}"]
-    bound += ["-p", f"RuntimeMaxSec={place.official_seconds}", "nice", "-n", "10"]
     try:
         done = subprocess.run(
-            [*bound, *command],
+            [*bounded(place.official_memory_bytes, place.official_seconds), *command],
             capture_output=True,
             text=True,
             errors="replace",

@@ -99,6 +99,21 @@ def loads(place: Place, sets: Path, room: Path, wanted: dict[str, tuple[bytes, s
             )
 
 
+def bounded(memory_bytes: int, seconds: int) -> list[str]:
+    """What a command is run under. The limit of data is for where systemd cannot bound memory: a container's hub."""
+    scope = [
+        "systemd-run",
+        "--quiet",
+        "--scope",
+        "--collect",
+        "-p",
+        f"MemoryMax={memory_bytes}",
+        "-p",
+        "MemorySwapMax=0",
+    ]
+    return [*scope, "-p", f"RuntimeMaxSec={seconds}", "nice", "-n", "5", "prlimit", f"--data={memory_bytes}"]
+
+
 def scan(place: Place, sets: Path, listed: list[str]) -> subprocess.CompletedProcess[str]:
     """Run clamscan on files, bounded.
 
@@ -106,9 +121,8 @@ def scan(place: Place, sets: Path, listed: list[str]) -> subprocess.CompletedPro
     """
     names = place.work / "list"
     names.write_text("".join(f"{path}\n" for path in listed), encoding="utf-8")
-    bound = f"MemoryMax={place.trial_memory_bytes}"
-    command = ["systemd-run", "--quiet", "--scope", "--collect", "-p", bound, "-p", "MemorySwapMax=0"]
-    command += ["-p", f"RuntimeMaxSec={place.trial_seconds}", "nice", "-n", "5", "clamscan", f"--database={sets}"]
+    command = bounded(place.trial_memory_bytes, place.trial_seconds)
+    command += ["clamscan", f"--database={sets}"]
     command += ["--infected", "--stdout", f"--tempdir={place.work}", "--max-filesize=200M", "--max-scansize=400M"]
     command += ["--max-scantime=20000", f"--file-list={names}"]
     began = time.monotonic()
@@ -118,7 +132,7 @@ def scan(place: Place, sets: Path, listed: list[str]) -> subprocess.CompletedPro
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise Refused(f"không thử được bản này ({error})", "the release could not be tried") from error
-    if done.returncode not in (0, 1, 2):
+    if done.returncode not in (0, 1, 2) or "Can't allocate memory" in done.stderr:
         seconds = time.monotonic() - began
         raise Refused(
             f"ClamAV không qua được lần thử, dừng sau {seconds:.0f} giây (giới hạn {place.trial_seconds} giây, "
