@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tram_antivirus import install, official, state, update
+from tram_antivirus import install, official, state, status, update
 from tram_antivirus import settings as ours
 
 from .conftest import EICAR, Hub, Scanner, line
@@ -308,4 +308,22 @@ def test_official_sets_are_known_by_their_header(settings: Any) -> None:
     assert official.newer(settings, {"daily": 27450}) == []
     settings.profile = "province"
     assert official.newer(settings, {"daily": 27451}) == []
-    assert os.access(settings.database, os.R_OK)
+
+
+def test_sets_that_do_not_come_are_said_and_tried_again(settings: Any, hub: Hub, scanner: Scanner) -> None:
+    settings.profile = "full"
+    hub.publish(7, official={"daily": 27451})
+    fetch(settings)
+    assert state.read(settings.release / "official")["official"] == {"daily": 27451}
+    freshclam = settings.database.parent / "bin/freshclam"
+    freshclam.write_text("#!/bin/sh\necho 'ERROR: Update failed.'\nexit 11\n", encoding="utf-8")
+    freshclam.chmod(0o755)
+    with pytest.raises(ours.Failed, match="freshclam ended with 11: ERROR: Update failed"):
+        official.bring(settings)
+    assert "Update failed" in status.status(settings)["error"]
+    assert state.read(settings.release / "official")["at"] > time.time() + 3000, "not at once again"
+    head = "ClamAV-VDB:21 Nov 2026 08-00 +0000:27451:2000000:90:x:y:tester:1795248000"
+    freshclam.write_text(f"#!/bin/sh\necho '{head:<512}' >{settings.database}/daily.cvd\n", encoding="utf-8")
+    official.bring(settings)
+    assert status.status(settings)["error"] is None
+    assert not (settings.release / "official").exists()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import calendar
 import os
 import subprocess
+import syslog
 import time
 from pathlib import Path
 from typing import Any
@@ -66,8 +67,21 @@ def bring(settings: Settings) -> None:
     """Have freshclam bring what is newer, differences first; it checks ClamAV's signature itself.
 
     Raises:
-        Failed: it did not.
+        Failed: it did not; said in the status and the journal before.
     """
+    told = settings.release / "official.json"
+    try:
+        _bring(settings)
+    except Failed as error:
+        if state.read(told).get("error") != str(error):
+            state.journal(syslog.LOG_ERR, event="official", error=str(error))
+        state.write(told, {"error": str(error), "at": state.now()})
+        raise
+    state.write(told, {"error": None, "at": state.now()})
+    state.journal(syslog.LOG_NOTICE, event="official", sets=installed(settings.database))
+
+
+def _bring(settings: Settings) -> None:
     path = settings.release / "official"
     word = state.read(path)
     environment = {

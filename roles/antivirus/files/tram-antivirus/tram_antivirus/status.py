@@ -30,7 +30,7 @@ def status(settings: Settings) -> dict[str, Any]:
         "official": official.installed(settings.database),
         "heard": heard.get("heard"),
         "asked": facts.get("asked"),
-        "error": facts.get("error"),
+        "error": facts.get("error") or state.read(settings.release / "official.json").get("error"),
         "scanned": state.read(settings.scans / "scanned.json") or None,
         "findings": state.read(settings.scans / "findings.json").get("findings", []),
         "clamd": _clamd(settings),
