@@ -26,6 +26,7 @@ bench: ## measure again what the READMEs under bench/ say (three hours; no other
 	.venv/bin/python bench/scale/run.py
 	.venv/bin/python bench/audit/run.py
 	.venv/bin/python bench/logs/run.py
+	.venv/bin/python bench/antivirus/run.py
 	.venv/bin/python bench/executor/run.py
 	.venv/bin/python bench/demo/run.py
 	.venv/bin/python bench/hardening/run.py
