@@ -64,9 +64,9 @@ class Guard(Journaled):
         """Keep how the host is, and begin to watch. The one before must be over."""
         if contact.address:
             durable.write_json(self.place.root / "centre.json", {"address": contact.address})
-        shutil.rmtree(self.path, ignore_errors=True)
-        new = self.place.root / ".now.new"
-        shutil.rmtree(new, ignore_errors=True)
+        new, old = self.place.root / ".now.new", self.place.root / ".now.old"
+        for left in (new, old):
+            shutil.rmtree(left, ignore_errors=True)
         new.mkdir(mode=0o700)
         self.path, self.name = new, run
         take_snapshot(self.place, self.config, self)
@@ -78,8 +78,12 @@ class Guard(Journaled):
         since = {"armed": events.now(), "boot": clock.boot(), "uptime": clock.uptime()}
         self.note(state="armed", run=run, line_before=before, bounds=asdict(bounds), address=contact.address, **since)
         self.path = self.place.root / "now"
+        # Aside as a whole: whoever still watches the one before may write in it while it would be emptied.
+        if self.path.is_dir():
+            self.path.replace(old)
         new.replace(self.path)
         durable.sync_directory(self.place.root)
+        shutil.rmtree(old, ignore_errors=True)
         self._sweep()
 
     def end(self, why: str = "") -> dict[str, list[str]]:

@@ -14,7 +14,7 @@ from types import ModuleType
 
 import pytest
 
-from tram.site import clock, kernel_values, pushing
+from tram.site import clock, guard, kernel_values, pushing
 from tram.site.contact import Contact
 from tram.site.guard import Bounds, Guard
 from tram.site.place import Config, Place
@@ -139,6 +139,25 @@ def test_a_silent_run_that_goes_on_is_not_taken_back(mine: Guard, monkeypatch: p
     mine.confirm(fresh())
     watching.join(20)
     assert mine.state == "kept"
+
+
+def test_a_new_run_is_armed_although_somebody_still_writes_of_the_one_before(
+    mine: Guard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As after a power cut: the unit that watched comes up while the next run takes over."""
+    mine.arm("centre:1", OLD, BOUNDS)
+    mine.end()
+
+    def taken(*given: object) -> None:
+        (mine.place.root / "now").mkdir(exist_ok=True)
+        (mine.place.root / "now/events.jsonl").write_text("{}\n")
+        usual(*given)  # type: ignore[arg-type]
+
+    usual = guard.take_snapshot
+    monkeypatch.setattr(guard, "take_snapshot", taken)
+    mine.arm("centre:2", OLD, BOUNDS)
+    assert (mine.state, mine.journal()["run"]) == ("armed", "centre:2")
+    assert not (mine.place.root / "now/events.jsonl").exists()
 
 
 def test_a_run_that_does_not_end_is_ended(mine: Guard, monkeypatch: pytest.MonkeyPatch) -> None:
