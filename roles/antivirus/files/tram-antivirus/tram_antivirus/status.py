@@ -87,7 +87,7 @@ def metrics(seen: dict[str, Any]) -> str:
         ("tram_antivirus_heard_timestamp_seconds", "When an announcement was last heard.", _epoch(seen["heard"])),
         ("tram_antivirus_asked_timestamp_seconds", "When the hub last answered.", _epoch(seen["asked"])),
         ("tram_antivirus_error", "Whether the last try failed.", int(seen["error"] is not None)),
-        ("tram_antivirus_clamd_answers", "Whether clamd answers.", int(clamd["answers"])),
+        ("tram_antivirus_clamd_answers", "Whether clamd answers.", _answers(seen)),
         ("tram_antivirus_clamd_rss_bytes", "Memory of clamd.", clamd["rss_bytes"]),
         ("tram_antivirus_scan_ended_timestamp_seconds", "End of the last scan.", _epoch(scanned.get("ended"))),
         ("tram_antivirus_scan_files", "Files of the last scan.", scanned.get("files")),
@@ -106,6 +106,11 @@ def metrics(seen: dict[str, Any]) -> str:
         rows = value if isinstance(value, dict) else {"": value}
         lines += [f"{name}{{{label}}} {number}" if label else f"{name} {number}" for label, number in rows.items()]
     return "\n".join(lines) + "\n"
+
+
+def _answers(seen: dict[str, Any]) -> int | None:
+    """Nothing where no scanner is to be in memory: that it does not answer is no fault there."""
+    return None if seen["profile"] == "on-demand" else int(seen["clamd"]["answers"])
 
 
 def _counted(findings: list[dict[str, Any]]) -> dict[str, int]:
