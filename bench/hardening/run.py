@@ -46,7 +46,10 @@ def register(folder: Path) -> Path:
     shutil.copytree(REPO / "inventories/lab", folder)
     site = folder / "sites/huong-khe.yml"
     text = site.read_text(encoding="utf-8").replace("suite: bookworm", "suite: trixie")
-    site.write_text(text.replace("functions: [dns, mail]", "functions: [dns, mail, webmail]"), encoding="utf-8")
+    site.write_text(
+        text.replace("functions: [dns, antivirus, mail]", "functions: [dns, antivirus, mail, webmail]"),
+        encoding="utf-8",
+    )
     return folder
 
 
