@@ -40,6 +40,9 @@ DISTRICT_HOST, DEPARTMENT_HOST = "huong-khe-srv1", "so-noi-vu-srv1"
 HOSTS = [DISTRICT_HOST, DEPARTMENT_HOST, HUB_HOST]
 WAYS = [(DISTRICT, DEPARTMENT), (DEPARTMENT, DISTRICT), (DISTRICT, DISTRICT)]
 THERE = timedelta(minutes=3)
+CHAINS = """postconf smtpd_milters non_smtpd_milters
+postconf -P | grep -E '/n?o?n?_?smtpd_milters'
+[ ! -e /etc/postfix/milters.cidr ] || sed -n 's/^[0-9]/milter for &/p' /etc/postfix/milters.cidr"""
 DRAINED = timedelta(minutes=15)
 
 
@@ -140,6 +143,14 @@ def test_what_a_program_of_the_host_itself_sends_is_scanned_too(lab: Lab, token:
     assert EICAR_NAME in bounce(sender, f"<{token}.doc@story.example>")
     assert set(receiver.received(token)) == expected
     receiver.forget(token)
+
+
+def test_the_scanner_stands_once_in_every_chain(lab: Lab) -> None:
+    for host in HOSTS:
+        said = lab.sh(host, ["sh", "-c", CHAINS]).stdout.splitlines()
+        print(host, said)
+        assert len(said) >= 2
+        assert [line.count(":7357") for line in said if "milter" in line] == [1] * len(said)
 
 
 def bomb() -> bytes:
