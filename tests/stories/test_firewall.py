@@ -18,7 +18,8 @@ CONTROLS = [
     control["id"]
     for file in ("services.yml", "network.yml")
     for control in yaml.safe_load((REPO / "security/baselines" / file).read_text(encoding="utf-8"))["controls"]
-    if control["fix"]["role"] in ("firewall", "sandbox") and control["id"].startswith(("firewall-", "sandbox-"))
+    if control.get("fix", {}).get("role") in ("firewall", "sandbox")
+    and control["id"].startswith(("firewall-", "sandbox-"))
 ]
 OFF = ["-e", yaml.safe_dump({"control_off": CONTROLS}, default_flow_style=True, width=10**6).strip()]
 # A daemon on the network may be left with this much of 10 (systemd-analyze security).

@@ -99,6 +99,7 @@ def lines(module: ModuleType, kind: str) -> list[str]:
     return [" ".join(line.split()) for line in text.splitlines() if line and not line.startswith("#")]
 
 
+@pytest.mark.slow
 def test_wrong_passwords_are_counted_on_every_path_and_nobody_gets_in_without_one(module: ModuleType, run: Run) -> None:
     before = tree(module)
     assert run(check_mode=True, **on())["changed"]
@@ -134,6 +135,7 @@ def test_each_profile_goes_alone(module: ModuleType, run: Run) -> None:
     assert any("pam_pwhistory" in line for line in lines(module, "password"))
 
 
+@pytest.mark.slow
 def test_killed_between_any_two_files_the_next_run_ends_where_it_would_have(
     module: ModuleType, run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -196,6 +196,7 @@ def test_signatures_the_scanner_cannot_read_never_reach_it(settings: Any, hub: H
     assert hub.seen[-1] == "8?profile=province&state=failed"
 
 
+@pytest.mark.slow
 def test_a_scanner_that_is_away_gets_the_release_and_the_hub_hears_when_it_is_back(settings: Any, hub: Hub) -> None:
     hub.publish(7)
     assert "release 7 is in place" in failed(settings, "Failed")

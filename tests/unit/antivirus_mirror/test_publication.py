@@ -48,6 +48,7 @@ def test_the_first_release_has_canary_and_eicar_and_is_announced(place: Place, t
     assert content == f"{hashlib.sha256(canary).hexdigest()}:{len(canary)}:Tram.Canary.{release['serial']}:73\n"
 
 
+@pytest.mark.slow
 def test_each_kind_of_signature_is_published_in_the_file_clamav_takes_it_from(place: Place, add: Add) -> None:
     rule = place.state.parent / "rule.yar"
     rule.write_text('rule Vi_rut { strings: $a = "rất đặc biệt" condition: $a }', encoding="utf-8")
@@ -63,6 +64,7 @@ def test_each_kind_of_signature_is_published_in_the_file_clamav_takes_it_from(pl
     assert [text for name, text in contents.items() if name.endswith(".yar")] == [rule.read_text() + "\n"]
 
 
+@pytest.mark.slow
 def test_a_sample_is_found_by_its_own_signature_and_its_content_is_not_kept(
     place: Place, add: Add, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -76,6 +78,7 @@ def test_a_sample_is_found_by_its_own_signature_and_its_content_is_not_kept(
     assert add("Stdin", file="-").new
 
 
+@pytest.mark.slow
 def test_the_same_said_twice_is_one(place: Place, add: Add) -> None:
     first = add("Mot", sha256=HASH)
     again = add("Mot", sha256=HASH)

@@ -106,6 +106,7 @@ def test_a_host_that_says_far_too_much_is_not_asked_again(monkeypatch: pytest.Mo
     assert (len(said.out) < 2 * 10**6, said.late, said.words.strip()) == (True, False, "it says far too much")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("script", "out", "late", "words"),
     [

@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 
+import pytest
+
 from tram.look import Look, Seen
 from tram.look.program import COMMAND, LIMIT_BYTES, Ended, packed, program, read
 
@@ -35,6 +37,7 @@ def test_a_banner_before_between_and_a_look_that_reads_its_input_do_no_harm() ->
     assert [one.text for one in seen.values()] == ["a\n", "b\n"]
 
 
+@pytest.mark.slow
 def test_a_look_that_hangs_is_ended_and_the_next_ones_are_done() -> None:
     second = timedelta(seconds=1)
     seen = shell(

@@ -50,6 +50,7 @@ orders = st.builds(
 )
 
 
+@pytest.mark.slow
 @given(orders)
 def test_an_order_comes_back_as_it_was_written(order: Order) -> None:
     assert Order.parse(order.canonical()) == order

@@ -31,6 +31,7 @@ def made(files: dict[str, FileEntry]) -> Tree:
         raise
 
 
+@pytest.mark.slow
 @given(st.dictionaries(paths, entry, max_size=6))
 def test_a_tree_comes_back_as_it_was_written(files: dict[str, FileEntry]) -> None:
     tree = made(files)
@@ -38,6 +39,7 @@ def test_a_tree_comes_back_as_it_was_written(files: dict[str, FileEntry]) -> Non
     assert (again, again.digest, again.bytes) == (tree, tree.digest, sum(entry.size for entry in files.values()))
 
 
+@pytest.mark.slow
 @given(st.dictionaries(paths, entry, min_size=2, max_size=6))
 def test_the_same_files_in_any_order_are_the_same_tree(files: dict[str, FileEntry]) -> None:
     assert made(dict(reversed(files.items()))).digest == made(files).digest

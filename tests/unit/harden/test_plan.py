@@ -79,6 +79,7 @@ def test_a_waiver_without_an_end_is_none(waiver: Waiver, message: str) -> None:
     assert harden_plan.checked(Waiver("", "", "")) is None
 
 
+@pytest.mark.slow
 def test_undo_writes_host_vars_and_a_waiver_that_the_audit_takes_and_redo_takes_both_back(
     places: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:

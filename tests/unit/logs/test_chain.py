@@ -125,6 +125,7 @@ def test_a_name_that_is_no_hosts_opens_no_log(tmp_path: Path, name: str) -> None
         module("chain").Book(tmp_path, name)
 
 
+@pytest.mark.slow
 @given(st.text(max_size=300), st.text(max_size=80))
 def test_whatever_a_host_sends_is_one_printable_line_that_is_no_seal(message: str, ident: str) -> None:
     line = module("record").line(HOST, [1_700_000_000_000_000, 5, 10, ident, 1, 1000, message])

@@ -233,6 +233,7 @@ SITES = st.fixed_dictionaries(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None)
 @given(site=SITES, kind=st.sampled_from(["xlsx", "csv"]))
 def test_any_site_comes_back_byte_for_byte(site: dict[str, Any], kind: str) -> None:

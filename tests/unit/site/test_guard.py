@@ -93,6 +93,7 @@ def test_without_the_centre_the_host_goes_back_and_keeps_a_report(mine: Guard) -
     assert mine.reverted() is None
 
 
+@pytest.mark.slow
 def test_a_run_that_never_says_it_ended_is_judged_by_what_it_did(mine: Guard) -> None:
     mine.arm("centre:1", OLD, BOUNDS)
     sshd(mine, "Port 2222\n")
@@ -102,6 +103,7 @@ def test_a_run_that_never_says_it_ended_is_judged_by_what_it_did(mine: Guard) ->
     assert report["told"][0] == "the run did not say that it ended, and nothing ran over ssh for 1 s"
 
 
+@pytest.mark.slow
 def test_a_silent_run_that_has_changed_nothing_yet_stays_under_guard(mine: Guard) -> None:
     mine.arm("centre:1", OLD, BOUNDS)
     watching = threading.Thread(target=Guard(mine.place, mine.config).watch, daemon=True)
@@ -115,6 +117,7 @@ def test_a_silent_run_that_has_changed_nothing_yet_stays_under_guard(mine: Guard
     assert mine.state == "reverted"
 
 
+@pytest.mark.slow
 def test_a_silent_run_that_goes_on_keeps_its_place(mine: Guard, monkeypatch: pytest.MonkeyPatch) -> None:
     mine.arm("centre:1", OLD, Bounds(confirm=3, idle=1, longest=60))
     watching = threading.Thread(target=Guard(mine.place, mine.config).watch, daemon=True)
@@ -127,6 +130,7 @@ def test_a_silent_run_that_goes_on_keeps_its_place(mine: Guard, monkeypatch: pyt
     assert mine.state == "kept"
 
 
+@pytest.mark.slow
 def test_a_silent_run_that_goes_on_is_not_taken_back(mine: Guard, monkeypatch: pytest.MonkeyPatch) -> None:
     mine.arm("centre:1", OLD, Bounds(confirm=3, idle=1, longest=60))
     sshd(mine, "Port 2222\n")
@@ -160,6 +164,7 @@ def test_a_new_run_is_armed_although_somebody_still_writes_of_the_one_before(
     assert not (mine.place.root / "now/events.jsonl").exists()
 
 
+@pytest.mark.slow
 def test_a_run_that_does_not_end_is_ended(mine: Guard, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pushing, "sessions", lambda **_: [1.0])
     mine.arm("centre:1", OLD, Bounds(confirm=1, idle=1, longest=2))
