@@ -125,6 +125,8 @@ class Call:
         self.diff: list[dict[str, str]] = []
         self.back: list[tuple[Thing, dict[str, Any]]] = []
         self.records: list[tuple[Path, str | None]] = []
+        self.refused: set[str] = set()
+        """Things that could not be put back: the next run tries again."""
 
     def apply(self, record: Record, things: dict[str, Thing]) -> None:
         """Make a control's things as they are asked for."""
@@ -155,13 +157,15 @@ class Call:
         """Put a control's things back as they stood."""
         if record.text is None:
             return
-        keys = [key for key in reversed(record.before) if self._asked(key)]
+        # Once: what somebody made of it since is his.
+        keys = [key for key in reversed(record.before) if self._asked(key) and not record.before[key].get("off")]
         if self.module.check_mode:
             things = [thing for key in keys if not (thing := Thing.of(key)).is_state(record.before[key])]
         else:
             things = [thing for key in keys if (thing := self._restore(record, key)) is not None]
             for key in keys:
-                record.before[key]["off"] = True
+                if key not in self.refused:
+                    record.before[key]["off"] = True
             self._save(record)
             self._unmake()
         self._tell("undone", record, things)
@@ -238,7 +242,9 @@ class Call:
         current = thing.now()
         try:
             thing.restore(state)
-        except Impossible:
+        except Impossible as reason:
+            self.refused.add(key)
+            self.told["unsupported"][thing.name] = f"it could not be put back: {reason}"
             return None
         self.back.append((thing, current))
         self._show(thing, current)

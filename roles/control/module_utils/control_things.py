@@ -286,6 +286,9 @@ class Line(Thing):
         replace(path, content, rights(path.stat()), check)
 
 
+FORWARDING = ("net.ipv4.ip_forward", "net.ipv4.conf.all.forwarding")
+
+
 class Sysctl(Thing):
     """A value in the running kernel (sysctl(8): dots in the name are slashes under /proc/sys)."""
 
@@ -325,8 +328,13 @@ class Sysctl(Thing):
         return state["kind"] == "absent" or super().is_state(state)
 
     def _set(self, value: str) -> None:
+        # As forwarding ends the kernel takes redirects again (ip-sysctl.rst): that is not what was asked for.
+        beside = self.root / "net/ipv4/conf/all/accept_redirects" if self.name in FORWARDING else None
+        kept = beside.read_text() if beside and beside.exists() else ""
         try:
             self._path.write_text(f"{value}\n")
+            if beside and kept and beside.read_text() != kept:
+                beside.write_text(kept)
         except OSError as error:
             self.refused = f"it refuses {value}: {error.strerror}"
             raise Impossible(f"{self.name}: {self.refused}") from None

@@ -125,6 +125,14 @@ def test_what_changed_while_a_control_was_off_is_what_stood_before_it(run: Run, 
     assert (etc / "issue").read_text() == "by hand\n"
 
 
+def test_what_somebody_changed_since_an_undo_is_left_alone(run: Run, etc: Path) -> None:
+    run(control(etc))
+    run(control(etc), off=["many-things"])
+    (etc / "issue").write_text("by hand\n")
+    assert run(control(etc), off=["many-things"])["changed"] is False
+    assert (etc / "issue").read_text() == "by hand\n"
+
+
 def test_an_undo_that_was_itself_taken_back_loses_nothing(run: Run, etc: Path, tmp_path: Path) -> None:
     """A lock-out brings /etc back to the hardened state, and the records with it."""
     before = tree(etc)
@@ -239,6 +247,49 @@ def test_kernel_values_are_set_kept_and_put_back_and_what_cannot_be_is_told(
     assert value.read_text() == "2\n"
     run(asked, off=["kernel-pointers"])
     assert value.read_text() == "0\n"
+
+
+def test_a_kernel_value_that_cannot_be_put_back_is_told_and_tried_again(
+    run: Run, tmp_path: Path, things: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(things.Sysctl, "root", tmp_path / "sys")
+    value = tmp_path / "sys/kernel/kptr_restrict"
+    value.parent.mkdir(parents=True)
+    value.write_text("0\n")
+    asked = {"id": "kernel-pointers", "sysctl": {"kernel.kptr_restrict": "2"}}
+    run(asked)
+
+    def refuses(self: Any, value: str) -> None:
+        raise things.Impossible(f"{self.name}: it refuses {value}")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(things.Sysctl, "_set", refuses)
+        told = run(asked, off=["kernel-pointers"])
+    assert "it could not be put back" in told["unsupported"]["kernel.kptr_restrict"]
+    assert told["undone"] == []
+    run(asked, off=["kernel-pointers"])
+    assert value.read_text() == "0\n"
+
+
+def test_forwarding_changes_nothing_beside_it(
+    tmp_path: Path, things: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As the kernel does it: whoever writes the one changes the other."""
+    monkeypatch.setattr(things.Sysctl, "root", tmp_path)
+    redirects, forward = tmp_path / "net/ipv4/conf/all/accept_redirects", tmp_path / "net/ipv4/ip_forward"
+    redirects.parent.mkdir(parents=True)
+    redirects.write_text("0\n")
+    forward.write_text("1\n")
+    write = Path.write_text
+
+    def kernel(path: Path, text: str, *words: Any, **named: Any) -> int:
+        if path == forward:
+            write(redirects, "1\n")
+        return write(path, text, *words, **named)
+
+    monkeypatch.setattr(Path, "write_text", kernel)
+    things.Sysctl("net.ipv4.ip_forward", "0").change(lambda _command, _path: None)
+    assert (forward.read_text(), redirects.read_text()) == ("0\n", "0\n")
 
 
 def test_packages_are_recorded_and_only_those_that_came_with_the_control_are_to_go(run: Run) -> None:
