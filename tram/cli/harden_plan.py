@@ -13,7 +13,7 @@ from pathlib import Path
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 
 from tram.core.errors import BadInput
-from tram.look import Look, Looked
+from tram.look import Look, Looked, harmless
 from tram.register import Host, Province
 from tram.register.host_vars import as_yaml, read_yaml, write_whole
 from tram.register.problem import did_you_mean
@@ -156,9 +156,23 @@ def drop_waivers(security: Path, province: str, host: str, controls: Sequence[st
     return found
 
 
+def _recorded(said: list[object]) -> Recorded:
+    """A record of a host, as far as it reads like one.
+
+    Raises: TypeError, ValueError.
+    """
+    control, at, things = said
+    if not isinstance(control, str) or not isinstance(at, str) or not isinstance(things, dict):
+        raise TypeError
+    return Recorded(harmless(control), harmless(at), {harmless(str(name)): bool(off) for name, off in things.items()})
+
+
 def records(looked: Looked) -> list[Recorded] | None:
     """What a host says it has records of; None when it could not be asked."""
     seen = looked.seen.get("records")
     if looked.error or seen is None or seen.ended or seen.code != 0:
         return None
-    return [Recorded(*json.loads(line)) for line in seen.text.splitlines() if line.startswith("[")]
+    try:
+        return [_recorded(json.loads(line)) for line in seen.text.splitlines() if line.startswith("[")]
+    except (ValueError, TypeError, RecursionError):
+        return None  # whatever it said, these are no records

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from tram.look.fleet import look_at_all
-from tram.look.program import Look, Seen
+from tram.look.program import Look, Seen, harmless
 from tram.look.ssh import Looked
 from tram.register import Host, Province
 
@@ -90,7 +90,7 @@ def _read(host: str, said: dict[str, Any]) -> Antivirus:
         installed=_number(said["installed"]),
         active=_number(said["active"]),
         age=None if age is None else timedelta(seconds=float(age)),
-        official=None if official is None else json.dumps(official, ensure_ascii=False),
+        official=None if official is None else json.dumps(official),
         error=_text(said["error"]),
         scanned=_time(scanned["ended"]) if scanned else None,
         rss_bytes=_number(clamd["rss_bytes"]) if clamd else None,
@@ -98,10 +98,10 @@ def _read(host: str, said: dict[str, Any]) -> Antivirus:
         findings=tuple(
             Found(
                 datetime.fromisoformat(one["at"]),
-                str(one["path"]),
-                str(one["name"]),
-                str(one["action"]),
-                str(one["id"] or ""),
+                harmless(str(one["path"])),
+                harmless(str(one["name"])),
+                harmless(str(one["action"])),
+                harmless(str(one["id"] or "")),
             )
             for one in said["findings"]
         ),
@@ -109,7 +109,7 @@ def _read(host: str, said: dict[str, Any]) -> Antivirus:
 
 
 def _text(value: object) -> str | None:
-    return None if value is None else str(value)
+    return None if value is None else harmless(str(value))
 
 
 def _number(value: object) -> int | None:

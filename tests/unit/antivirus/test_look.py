@@ -65,3 +65,10 @@ def test_what_does_not_read_as_a_status_is_unknown(answer: Looked, why: str) -> 
     found = read(answer)
     assert why in found.unknown
     assert (found.active, found.installed, found.findings) == (None, None, ())
+
+
+def test_what_a_host_says_is_shown_never_obeyed() -> None:
+    found = {**STATUS["findings"][0], "path": "/srv/\x1b[2Ja\u202eb"}
+    seen = read(looked(json.dumps(STATUS | {"findings": [found], "profile": "x\x1b]0;y\x07"})))
+    assert "\x1b" not in seen.findings[0].path + str(seen.profile)
+    assert "\u202e" not in seen.findings[0].path

@@ -132,3 +132,13 @@ def test_a_record_is_off_when_all_of_it_is_put_back() -> None:
     assert Recorded("a", "", {"x": True, "y": True}).off
     assert not Recorded("a", "", {"x": True, "y": False}).off
     assert not Recorded("a", "", {}).off
+
+
+@pytest.mark.parametrize("said", ['["a"]', '["a", 1, {}]', '["a", "b", []]', "[", '["a", "b", {}, 4]'])
+def test_records_that_do_not_read_as_records_are_none(said: str) -> None:
+    assert harden_plan.records(Looked(HOST, "", {"records": Seen(said, 0, "")})) is None
+
+
+def test_what_a_host_says_of_its_records_is_shown_never_obeyed() -> None:
+    (found,) = harden_plan.records(Looked(HOST, "", {"records": Seen('["ssh\\u001b[2J", "now", {}]', 0, "")})) or []
+    assert "\x1b" not in found.control
