@@ -25,7 +25,7 @@ from tram.push.playbook import ansible_program, run_playbook
 
 from ..conftest import LAB, REPO, take_over
 
-pytestmark = [pytest.mark.lab, pytest.mark.timeout(3 * 3600)]
+pytestmark = [pytest.mark.lab, pytest.mark.long, pytest.mark.timeout(3 * 3600)]
 
 NAME = f"harden{os.getpid() % 10000}"
 SEED = 20261122
@@ -178,7 +178,6 @@ def test_killed_and_run_again_what_runs_is_what_the_disk_says(ground: Ground) ->
     _kill(ground, {host: [kills[at]] for (host, kills), at in zip(_plan().items(), FEW, strict=True)})
 
 
-@pytest.mark.long
 def test_killed_at_twenty_random_tasks_what_runs_is_what_the_disk_says(ground: Ground) -> None:
     """The others of the twenty."""
     left = {host: [*kills] for host, kills in _plan().items()}
