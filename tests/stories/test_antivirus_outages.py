@@ -186,8 +186,13 @@ def hangs(lab: Lab) -> str:
 
 
 def hangs_for_ten_minutes(lab: Lab) -> str:
-    """Whatever the host does about it: the next one hangs, too."""
-    stop = lambda fresh: fresh and send(lab.machine(DISTRICT_HOST), "clamd", signal.SIGSTOP)  # noqa: E731
+    """Whatever the host does about it: the next one hangs, too, as soon as it has given up root's rights."""
+
+    def stop(fresh: list[int]) -> None:
+        if fresh:
+            time.sleep(2)
+            send(lab.machine(DISTRICT_HOST), "clamd", signal.SIGSTOP)
+
     again_and_again(stop, lab, timedelta(minutes=10))
     return "hung for 10 min, each new one again"
 
