@@ -103,12 +103,17 @@ def _resolved(
 
 
 def sudo(text: str) -> Settings:
-    """sudo's rules as it reads them: "nopasswd ana" → commands; "default use_pty" → True …"""
+    """sudo's rules as it reads them: "nopasswd ana" → commands; "default use_pty" → True; what is set for some only is
+    "default noexec for ana" …"""
     rules: dict[str, Any] = json.loads(text)
     found: list[tuple[str, str]] = []
     for entry in rules.get("Defaults", []):
+        bound = "".join(f" for {_who(one)}" for one in entry.get("Binding", []))
         for option in entry.get("Options", []):
-            found += [(f"default {key}", str(value)) for key, value in option.items()]
+            for key, value in option.items():
+                if isinstance(value, bool):  # the last one counts (sudoers(5))
+                    found = [one for one in found if one[0] != f"default {key}{bound}"]
+                found.append((f"default {key}{bound}", str(value)))
     for rule in rules.get("User_Specs", []):
         who = [_who(user) for user in rule.get("User_List", [])]
         for spec in rule.get("Cmnd_Specs", []):

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from tram.look import Looked, Seen
 from tram_audit.facts import facts_of
+from tram_audit.facts_accounts import sudo
 from tram_audit.judging import Status, profile_for
 
 from .bare import HOST, flipped, judged, lab, looked, rules
@@ -170,3 +173,18 @@ def test_a_host_that_names_a_file_to_command_a_terminal_is_only_read() -> None:
     words = "".join(judged(answer)["file-setid"].evidence)
     assert "/opt/\ufffd]0;owned\ufffd\ufffd2J\ufffdgnp.exe" in words
     assert not set(words) & set("\x1b\x07\x9b\u202e")
+
+
+def test_of_sudos_settings_for_all_the_last_one_counts_and_what_is_for_some_is_theirs() -> None:
+    given = {
+        "Defaults": [
+            {"Options": [{"noexec": True}]},
+            {"Options": [{"requiretty": True}]},
+            {"Binding": [{"username": "tram"}, {"username": "root"}], "Options": [{"requiretty": False}]},
+            {"Options": [{"noexec": False}]},
+        ]
+    }
+    found = sudo(json.dumps(given))
+    assert found["default requiretty"] == ("True",)
+    assert found["default requiretty for tram for root"] == ("False",)
+    assert found["default noexec"] == ("False",)
