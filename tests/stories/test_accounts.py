@@ -69,7 +69,9 @@ def held(converged: Lab, folder: Path) -> Iterator[Lab]:
 
 
 def sudo(lab: Lab, password: str) -> bool:
-    script = f"printf '{password}\\n' | runuser -u nhan-vien -- sudo -S -k -p '' /bin/ls /root"
+    # At a terminal: without one sudo serves the operator only.
+    ask = "script -qec \"sudo -S -k -p '' /bin/ls /root\" /dev/null"
+    script = f"printf '{password}\\n' | runuser -u nhan-vien -- {ask}"
     return lab.sh(HOST, ["bash", "-c", script]).code == 0
 
 
