@@ -205,8 +205,8 @@ def _killed(ground: Ground, host: str, how: str, share: float) -> tuple[str, lis
 
 def _kill_pushed(ground: Ground, host: str, how: str, share: float) -> str:
     """Plain ansible-playbook, ended without a word in the task that comes after that share of those it carries out."""
-    # The last of them is where it says that it is over: after that there is nothing to kill. And a host whose packages are
-    # there already carries out a few fewer than the run that was counted.
+    # The last of them is where it says that it is over: after that there is nothing to kill. And a host that has its
+    # packages already carries out a few fewer than the run that was counted.
     place = 0.9 * share * (ground.tasks[host] - 1)
     at, within = int(place), 1.5 * (place % 1)
     argv = [ansible_program("ansible-playbook"), "-i", ground.inventory, "-l", host, HARDEN]
