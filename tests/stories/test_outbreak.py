@@ -78,6 +78,11 @@ def exists(lab: Lab, host: str, path: str) -> bool:
     return lab.sh(host, ["test", "-e", path]).code == 0
 
 
+def left(lab: Lab) -> list[str]:
+    """Which of the infected files lie on the share."""
+    return [file for file in NAMES if exists(lab, DISTRICT_HOST, f"{SHARE}/{file}")]
+
+
 def test_a_sample_declared_at_the_centre_is_in_effect_on_every_host_and_costs_each_line_little(
     lab: Lab, sample: Path
 ) -> None:
@@ -99,8 +104,7 @@ def test_what_lies_on_a_share_is_found_whatever_its_name_put_away_and_given_back
         write(lab, DISTRICT_HOST, f"{SHARE}/{file}", sample.read_bytes())
     write(lab, DISTRICT_HOST, f"{SHARE}/sạch.docm", sample.read_bytes()[:-1])
     assert declare(sample, name, "--sweep", "--wait", "180")[0] == 0
-    gone = lambda: not any(exists(lab, DISTRICT_HOST, f"{SHARE}/{file}") for file in NAMES)  # noqa: E731
-    wait_until("the sweep has put them away", gone, timedelta(minutes=4))
+    wait_until("the sweep has put them away", lambda: not left(lab), timedelta(minutes=4))
     assert exists(lab, DISTRICT_HOST, f"{SHARE}/sạch.docm"), "what differs by a byte is another file"
     found = [one for one in statuses()[DISTRICT_HOST]["findings"] if one["name"] == f"Tram.{name}"]
     assert len(found) == len(NAMES)
@@ -108,7 +112,7 @@ def test_what_lies_on_a_share_is_found_whatever_its_name_put_away_and_given_back
     for one in found:
         ran = lab.sh(DISTRICT_HOST, ["tram-antivirus", "quarantine", "restore", one["id"]])
         assert ran.code == 0, ran
-    assert all(exists(lab, DISTRICT_HOST, f"{SHARE}/{file}") for file in NAMES)
+    assert left(lab) == NAMES
     lab.sh(DISTRICT_HOST, ["rm", "-rf", SHARE])
 
 

@@ -127,7 +127,8 @@ def test_a_package_that_three_hosts_install_crosses_the_line_once(lab: Lab) -> N
     copies = (crossed(lab) - before) / size
     print(f"{size / 1e6:.1f} MB package to three hosts: {copies:.3f} copies on the line")
     assert {ran.stdout.strip() for ran in got} == {str(size)}
-    assert copies <= OVER
+    # One copy, not none: it was in no cache before.
+    assert 1 <= copies <= OVER
 
 
 def test_a_release_reaches_three_hosts_for_the_price_of_one_and_each_is_known_at_the_hub(lab: Lab) -> None:

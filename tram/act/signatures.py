@@ -117,7 +117,5 @@ def _refused(host: str, code: int, said: str) -> StepFailed:
             f"{host}: has no {PROGRAM}",
             hint="give it the function antivirus_mirror in the register and run playbooks/antivirus.yml",
         )
-    message = re.search(r"^error: (.+)$", said, re.MULTILINE)
-    hint = re.search(r"^hint:\s+(.+)$", said, re.MULTILINE)
-    last = said.splitlines()[-1] if said else f"exit {code}"
-    return StepFailed(f"{host}: {message[1] if message else last}", hint=hint[1] if hint else "nothing was published")
+    last = said.splitlines()[-1].removeprefix(f"{PROGRAM}: ") if said else f"exit {code}"
+    return StepFailed(f"{host}: {last}", hint="nothing was published")

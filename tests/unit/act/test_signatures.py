@@ -72,8 +72,12 @@ def test_the_hub_is_told_in_words_no_shell_can_misread(hub: Any, session: Sessio
 
 
 def test_the_hubs_own_reason_is_the_one_that_is_shown(hub: Any, session: Session) -> None:
-    hub.programs["tram-signatures"] = (1, "", "error: Tinh.A would also find /bin/sh\nhint:  nothing was published\n")
-    with session, pytest.raises(StepFailed, match=r"hub1: Tinh\.A would also find /bin/sh") as refused:
+    said = "tram-signatures: chữ ký Tram.Tinh.A báo nhầm 1 tệp sạch · signature Tram.Tinh.A finds 1 clean files\n"
+    hub.programs["tram-signatures"] = (1, "", said)
+    with (
+        session,
+        pytest.raises(StepFailed, match=r"^hub1: chữ ký Tram\.Tinh\.A báo nhầm .* finds 1 clean files$") as refused,
+    ):
         publish(session, Sample("--sha256", SHA256), "Tinh.A")
     assert refused.value.hint == "nothing was published"
 

@@ -90,7 +90,12 @@ def _status(where: place.Place, _options: argparse.Namespace) -> int:
 
 
 def _key(where: place.Place, _options: argparse.Namespace) -> int:
-    print(seal.make_key(where.key))
+    public = seal.public_half(where.key)
+    if not public:
+        raise Refused(
+            "chưa có khóa; chạy lại vai trò antivirus_mirror", "there is no key yet: run role antivirus_mirror"
+        )
+    print(public)
     return 0
 
 
@@ -195,5 +200,5 @@ def arguments() -> argparse.ArgumentParser:
     carried.add_argument("--no-official", action="store_true", help="không kèm bộ của ClamAV · without ClamAV's sets")
     command("announce", _announce, "báo lại qua DNS nếu cần · announce again where DNS has lost it")
     command("status", _status, "đang thế nào; không đổi gì · how it stands; changes nothing")
-    command("key", _key, "khóa công khai · make the key if there is none, print its public half")
+    command("key", _key, "khóa công khai · the public half of the key that signs")
     return parser

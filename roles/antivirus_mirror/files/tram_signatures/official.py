@@ -218,7 +218,6 @@ def fetch(place: Place) -> Path:
     settings = ["DatabaseOwner clamav", f"DatabaseDirectory {fetched}", f"DatabaseMirror {place.fetch_from}"]
     settings += ["ScriptedUpdates no", "TestDatabases no", "MaxAttempts 3", "ConnectTimeout 30"]
     config.write_text("\n".join(settings) + "\n", encoding="utf-8")
-    place.state.chmod(0o711)
     try:
         done = subprocess.run(
             ["nice", "-n", "10", "freshclam", "--stdout", f"--config-file={config}"],

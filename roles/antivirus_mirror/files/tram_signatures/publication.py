@@ -47,7 +47,7 @@ def alone(place: Place, within: float = 300) -> Iterator[None]:
 
     Raises: Refused.
     """
-    place.state.mkdir(mode=0o700, parents=True, exist_ok=True)
+    place.state.mkdir(mode=0o711, parents=True, exist_ok=True)
     with (place.state / "lock").open("a", encoding="ascii") as lock:
         deadline = time.monotonic() + within
         while True:
