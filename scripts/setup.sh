@@ -7,8 +7,9 @@ cd "$(dirname "$0")/.."
 want=${1:-run}
 log=build/setup.log
 
-packages="python3-venv debootstrap systemd-container iproute2 netcat-openbsd openssh-client openssl ca-certificates"
-[ "$want" = run ] || packages="$packages shellcheck postgresql sudo"
+packages="python3-venv debootstrap systemd-container iproute2 netcat-openbsd openssh-client openssl ca-certificates \
+fonts-dejavu-core"
+[ "$want" = run ] || packages="$packages shellcheck postgresql slapd ldap-utils sudo"
 
 # Everything that is missing is named at once, before anything is touched.
 missing=
@@ -51,6 +52,11 @@ if [ -n "$absent" ]; then
         mkdir -p /etc/postgresql-common
         [ -e /etc/postgresql-common/createcluster.conf ] ||
             echo "create_main_cluster = false" >/etc/postgresql-common/createcluster.conf
+        ;;
+    esac
+    # So with directories: the package is to make none, and so has none to start.
+    case "$absent" in *slapd*)
+        echo "slapd slapd/no_configuration boolean true" | debconf-set-selections >>"$log" 2>&1 || failed
         ;;
     esac
     # shellcheck disable=SC2086 # a list of words on purpose
