@@ -5,11 +5,9 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import json
 import os
 import re
 import shlex
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,7 +15,8 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.control_fields import Field
 from ansible.module_utils.control_packages import Brought
-from ansible.module_utils.control_things import Impossible, Line, Node, Package, Rights, Sysctl, Thing, replace
+from ansible.module_utils.control_records import Record, Unchecked, put_record
+from ansible.module_utils.control_things import Impossible, Line, Node, Package, Rights, Sysctl, Thing
 
 DOCUMENTATION = r"""
 ---
@@ -39,7 +38,9 @@ options:
     elements: dict
     required: true
   check:
-    description: Command that must succeed once everything is written; otherwise all of this call is put back.
+    description:
+      - Command that must succeed once everything is written; otherwise all of this call is put back. A call that was
+        killed before its check is judged, and put back, with the next one of the same controls.
     type: list
     elements: str
     default: []
@@ -71,40 +72,7 @@ purge:
 unsupported: {description: Kernel value to the reason why it cannot be set here., type: dict, returned: always}
 """
 
-OURS = {"mode": "0600", "uid": os.geteuid(), "gid": os.getegid()}
 KINDS = {"packages": Package, "files": Node, "lines": Line, "fields": Field, "sysctl": Sysctl}
-
-
-class Record:
-    """What stood before a control, thing by thing."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.text = path.read_text(encoding="utf-8") if path.exists() else None
-        data = json.loads(self.text) if self.text else {}
-        self.before: dict[str, dict[str, Any]] = data.get("before", {})
-        self.made: list[str] = data.get("made", [])
-        self.at: str = data.get("at", time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()))
-
-    def save(self) -> None:
-        """Keep it, whole and on the disk, before anything it tells about is touched."""
-        text = json.dumps(
-            {"control": self.path.stem, "at": self.at, "off": self.off(), "made": self.made, "before": self.before},
-            indent=1,
-            sort_keys=True,
-        )
-        if text != self.text:
-            self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            replace(self.path, text.encode(), OURS)
-            self.text = text
-
-    def off(self) -> bool:
-        """Whether all of it was put back."""
-        return all(state.get("off") for state in self.before.values())
-
-    def absent_packages(self) -> list[str]:
-        """Packages that came with the control."""
-        return [key.partition(":")[2] for key, state in self.before.items() if state.get("kind") == "no package"]
 
 
 class Call:
@@ -125,6 +93,8 @@ class Call:
         self.diff: list[dict[str, str]] = []
         self.back: list[tuple[Thing, dict[str, Any]]] = []
         self.records: list[tuple[Path, str | None]] = []
+        self.unchecked: list[Unchecked] = []
+        self.taken_back = False
         self.refused: set[str] = set()
         """Things that could not be put back: the next run tries again."""
 
@@ -144,6 +114,7 @@ class Call:
             return
         if self.packages_only and any(key.startswith("package:") for key in todo) and not self._brings():
             self.brought.begin()
+        self._begin(record, {key: current[key] for key in todo} | {key: Thing.of(key).now() for key in gone})
         self._save(record)
         changed = [things[key] for key in todo if self._change(record, things[key], current[key])]
         changed += [thing for key in gone if (thing := self._restore(record, key)) is not None]
@@ -162,24 +133,32 @@ class Call:
         if self.module.check_mode:
             things = [thing for key in keys if not (thing := Thing.of(key)).is_state(record.before[key])]
         else:
+            self._begin(record, {key: Thing.of(key).now() for key in keys})
             things = [thing for key in keys if (thing := self._restore(record, key)) is not None]
             for key in keys:
                 if key not in self.refused:
                     record.before[key]["off"] = True
             self._save(record)
-            self._unmake()
+            self.taken_back = True
         self._tell("undone", record, things)
 
     def check(self, command: list[str]) -> None:
         """Have everything checked where it stands; take all of this call back if it does not pass."""
-        if not command or not self.back or self.module.check_mode:
+        pending = [one for one in self.unchecked if one.text]
+        if not command or not (self.back or pending) or self.module.check_mode:
             return
         code, out, err = self.module.run_command(command)
+        if code != 0:
+            self.put_back()
+            for one in reversed(pending):
+                one.put_back()
+        for one in pending:
+            one.end()
         if code == 0:
             return
-        self.put_back()
         why = (err or out).strip()[-500:]
-        text = f"{shlex.join(command)} refuses what {', '.join(self.told['applied'] + self.told['undone'])} would write"
+        names = self.told["applied"] + self.told["undone"] or [one.record.stem for one in pending]
+        text = f"{shlex.join(command)} refuses what {', '.join(names)} would write"
         self.module.fail_json(msg=f"{text}: {why}. All of it was put back.")
 
     def put_back(self) -> None:
@@ -187,10 +166,13 @@ class Call:
         for thing, state in reversed(self.back):
             thing.restore(state)
         for path, text in reversed(self.records):
-            if text is None:
-                path.unlink(missing_ok=True)
-            else:
-                replace(path, text.encode(), OURS)
+            put_record(path, text)
+
+    def _begin(self, record: Record, states: dict[str, dict[str, Any]]) -> None:
+        """Where this call is to be checked: keep how things stand that it is about to change."""
+        states = {key: state for key, state in states.items() if not key.startswith("package:")}
+        if self.module.params["check"] and states:
+            next(one for one in self.unchecked if one.record == record.path).begin(states)
 
     def _asked(self, key: str) -> bool:
         """Whether this call is about things of this kind: packages are asked for before the rest."""
@@ -250,8 +232,11 @@ class Call:
         self._show(thing, current)
         return thing
 
-    def _unmake(self) -> None:
-        """Remove the directories that controls made which are off; one that others share goes with the last of them."""
+    def unmake(self) -> None:
+        """Remove the directories that controls made which are off; one that others share goes with the last of them.
+        After the check: an undo that it refuses needs them."""
+        if not self.taken_back:
+            return
         off = [record for path in self.state.glob("*.json") if (record := Record(path)).off()]
         for made in sorted({made for record in off for made in record.made}, reverse=True):
             with contextlib.suppress(OSError):
@@ -316,6 +301,8 @@ def run(module: AnsibleModule) -> None:
             if (other := seen.setdefault(key, control["id"])) != control["id"]:
                 module.fail_json(msg=f"{key} is managed by two controls: {other} and {control['id']}")
         record = Record(call.state / f"{control['id']}.json")
+        if module.params["check"]:
+            call.unchecked.append(Unchecked(record.path))  # perhaps of a call that was killed
         packages = {key: thing for key, thing in things.items() if isinstance(thing, Package)}
         rest = {key: thing for key, thing in things.items() if key not in packages}
         on = control["id"] not in module.params["off"]
@@ -336,6 +323,7 @@ def run(module: AnsibleModule) -> None:
         sysctls = [thing for thing in rest.values() if isinstance(thing, Sysctl) and on]
         call.told["unsupported"] |= {thing.name: thing.refused for thing in sysctls if thing.refused}
     call.check(module.params["check"])
+    call.unmake()
     told = call.told
     told["purge"] += call.brought.along(told["purge"])
     module.exit_json(changed=bool(told["applied"] or told["undone"]), diff=call.diff, **told)

@@ -91,8 +91,7 @@ class Thing:
 
     def is_state(self, state: State) -> bool:
         """Whether it is in this state now."""
-        now = self.now()
-        return now == {key: value for key, value in state.items() if key != "off"}
+        return self.now() == {key: value for key, value in state.items() if key != "off"}
 
     def make_room(self) -> list[str]:
         """Make the directories that are missing above it; returns those it made."""
@@ -271,6 +270,8 @@ class Line(Thing):
             places = {was: now + (now >= place) for was, now in places.items()} | {at: place}
         if original[-1] != "" and texts[-1] == "":
             texts.pop()
+        elif original[-1] == "" and texts[-1:] != [""]:
+            texts.append("")
         self._write(texts, None)
 
     def is_state(self, state: State) -> bool:
