@@ -28,7 +28,7 @@ from tram.site.install.plan import COMMANDS, Put, install_plan
 from ..conftest import LAB, take_over
 from ..unit.site.host import RUNTIME, Key, make_key, pack_of, tree_of
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.apart]
 
 HOST, SITE = "so-noi-vu-srv1", "so-noi-vu"
 PROXY = "http://192.0.2.1:3142"
@@ -287,7 +287,8 @@ def test_power_cuts_while_packages_are_installed_end_in_a_healthy_service(runner
         time.sleep(chance.uniform(0.5, 5))
         runner.lab.power_cut(HOST)
         runner.lab.power_on(HOST)
-    assert runner.result(run, within=300)["outcome"] == "done"
+    result = runner.result(run, within=300)
+    assert result["outcome"] == "done", (result, runner.sh(f"cat {STATE}/runs/{run}/log"))
     assert runner.sh("dpkg --audit") == ""
     assert runner.sh("systemctl is-active nginx; systemctl is-system-running --wait").split() == ["active", "running"]
 

@@ -21,7 +21,7 @@ from .delivery.between import Letter, hand_over, signed_by, stranger, write
 from .delivery.centre import FAR, FAR_SITE, MARKS, NEAR, NEAR_SITE, PROJECT, Centre, open_centre, wait
 from .delivery.journey import Journey, Whole, meanwhile, measure, points
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.apart]
 
 SEED, POINTS = 20261122, 10
 CUT = timedelta(seconds=2)

@@ -28,7 +28,7 @@ from ..conftest import REPO, take_over
 from .lockout.kinds import KINDS
 from .lockout.province import write_province
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.apart]
 
 SEED, RANDOM, HOSTS = 20261122, 20, 7
 CONFIRM = 8

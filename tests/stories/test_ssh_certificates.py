@@ -16,6 +16,8 @@ from tram.push.playbook import Recap, run_playbook
 
 from ..conftest import LAB, take_over
 
+pytestmark = [pytest.mark.lab, pytest.mark.apart]
+
 NAME = f"cert{os.getpid() % 100000}"
 HOST, OTHER = "so-noi-vu-srv1", "trung-tam-hub1"
 KEY = "/etc/ssh/ssh_host_ed25519_key"

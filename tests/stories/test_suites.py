@@ -6,9 +6,13 @@ import os
 import shutil
 from pathlib import Path
 
+import pytest
+
 from tram.lab.lab import down, up
 
 from ..conftest import LAB
+
+pytestmark = [pytest.mark.lab, pytest.mark.apart]
 
 NAME = f"suite{os.getpid() % 100000}"
 
