@@ -20,8 +20,9 @@ from tram_audit.loading import Profile, Rules
 from tram_audit.looks import looks
 
 FORMAT = "tram-audit/1"
-KEPT = 200
-"""Audits that are kept for drift and trend; the oldest go first."""
+KEPT, KEPT_BYTES = 200, 500_000_000
+"""Audits that are kept for drift and trend, and how much of the disk they may take; the oldest go first, never the last
+two."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,8 +134,11 @@ def keep(audit: Audit, place: Path) -> Path:
         out.flush()
         os.fsync(out.fileno())
     fresh.replace(file)
-    for old in sorted(place.glob("*Z.json"))[:-KEPT]:
-        old.unlink(missing_ok=True)
+    taken = 0
+    for number, one in enumerate(sorted(place.glob("*Z.json"), reverse=True), start=1):
+        taken += one.stat().st_size
+        if number > KEPT or (number > 2 and taken > KEPT_BYTES):
+            one.unlink(missing_ok=True)
     return file
 
 

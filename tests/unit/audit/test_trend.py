@@ -6,6 +6,8 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 from tram.look import Seen
 from tram_audit.audit import Audited, before, keep
 from tram_audit.judging import Status
@@ -43,6 +45,22 @@ def test_a_host_that_does_not_answer_now_stands_nobody_knows_where(tmp_path: Pat
     assert ends(found.points[HOST]) == f"{fails} → ?"
     assert f"{fails} → ?" in as_page(silent, lab(), found)
     assert ends(()) == "? → ?"
+
+
+def test_kept_audits_are_bounded_in_number_and_bytes_but_for_the_last_two(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = [keep(audit(minute=minute), tmp_path) for minute in range(3)]
+    size = files[0].stat().st_size
+    monkeypatch.setattr("tram_audit.audit.KEPT", 4)
+    files += [keep(audit(minute=minute), tmp_path) for minute in (3, 4)]
+    assert sorted(tmp_path.iterdir()) == files[1:]
+    monkeypatch.setattr("tram_audit.audit.KEPT_BYTES", int(3.5 * size))
+    files.append(keep(audit(minute=5), tmp_path))
+    assert sorted(tmp_path.iterdir()) == files[3:]
+    monkeypatch.setattr("tram_audit.audit.KEPT_BYTES", 1)
+    files.append(keep(audit(minute=6), tmp_path))
+    assert sorted(tmp_path.iterdir()) == files[5:]
 
 
 def test_what_a_power_cut_left_of_an_audit_is_passed_over(tmp_path: Path) -> None:
