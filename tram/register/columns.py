@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
+C = TypeVar("C")
 Kind = Literal["text", "raw", "number", "gigabytes", "flag", "list"]
 
 
@@ -70,8 +72,13 @@ def normal(heading: str) -> str:
 
 def column_of(heading: str) -> Column | None:
     """The column a heading means; a heading may say it in both languages ("Cấp / Tier")."""
+    return meant(heading, _BY_HEADING)
+
+
+def meant(heading: str, known: Mapping[str, C]) -> C | None:
+    """What a heading means, of what is known by its normal form; it may say it in both languages."""
     for text in (heading, *re.split(r"[/·|\n]", heading)):
-        if (word := normal(text)) and (found := _BY_HEADING.get(word)):
+        if (word := normal(text)) and (found := known.get(word)):
             return found
     return None
 

@@ -30,13 +30,15 @@ _FORMULA = ("the cell is a formula", "replace it by its value")
 class Table:
     """A sheet as it was read: `faults` are the cells (row from 1, column from 0) that cannot be used, with why.
 
-    `hidden` are the cells below a merged one: they say nothing, which is not the same as being empty.
+    `hidden` are the cells below a merged one: they say nothing, which is not the same as being empty. `merged` are the
+    corners of each merged area: first row and column, last row and column; its fault is at the first.
     """
 
     name: str
     rows: list[list[Any]]
     faults: dict[tuple[int, int], tuple[str, str]]
     hidden: frozenset[tuple[int, int]] = frozenset()
+    merged: tuple[tuple[int, int, int, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,26 +72,33 @@ def read_sheets(path: Path) -> tuple[list[Sheet], list[Problem]]:
 
     Raises: BadInput for a file that cannot be read as a spreadsheet at all.
     """
+    sheets: list[Sheet] = []
+    problems: list[Problem] = []
+    for table in read_tables(path):
+        sheet, found = _sheet(path.name, table)
+        sheets.append(sheet)
+        problems += found
+    if not sheets:
+        raise BadInput(f"{path}: is empty", hint="`tram sites export` writes one with all the columns")
+    return sheets, problems
+
+
+def read_tables(path: Path, *, dates: bool = False) -> list[Table]:
+    """Every sheet that has anything in it, as it is. Days are values with `dates`, faults without.
+
+    Raises: BadInput for a file that cannot be read as a spreadsheet at all.
+    """
     kind = path.suffix.lower()
     if kind not in (".xlsx", ".csv"):
         hint = "save it as .xlsx in the spreadsheet program" if kind in (".xls", ".ods") else "give an .xlsx or a .csv"
         raise BadInput(f"{path}: not a spreadsheet we read", hint=hint)
     try:
         if path.stat().st_size > MOST_BYTES:
-            raise BadInput(f"{path}: larger than {MOST_BYTES // 10**6} MB", hint="keep only the list of sites in it")
-        tables = [*_workbook(path)] if kind == ".xlsx" else [_csv(path)]
+            raise BadInput(f"{path}: larger than {MOST_BYTES // 10**6} MB", hint="keep only the list in it")
+        tables = [*_workbook(path, dates)] if kind == ".xlsx" else [_csv(path)]
     except OSError as error:
         raise BadInput(f"{path}: cannot be read: {error.strerror}", hint="check name and permissions") from error
-    sheets: list[Sheet] = []
-    problems: list[Problem] = []
-    for table in tables:
-        if table.rows:
-            sheet, found = _sheet(path.name, table)
-            sheets.append(sheet)
-            problems += found
-    if not sheets:
-        raise BadInput(f"{path}: is empty", hint="`tram sites export` writes one with all the columns")
-    return sheets, problems
+    return [table for table in tables if table.rows]
 
 
 def _sheet(file: str, table: Table) -> tuple[Sheet, list[Problem]]:
@@ -108,16 +117,17 @@ def _sheet(file: str, table: Table) -> tuple[Sheet, list[Problem]]:
     return sheet, problems
 
 
-def _workbook(path: Path) -> Iterator[Table]:
+def _workbook(path: Path, dates: bool) -> Iterator[Table]:
     try:
         with warnings.catch_warnings(action="ignore"):  # of extensions that openpyxl leaves out: not of our data
             book = load_workbook(path)
     except (InvalidFileException, BadZipFile, KeyError, ValueError, TypeError, SyntaxError) as error:
         raise BadInput(f"{path}: is not an Excel workbook", hint="save it again as .xlsx") from error
-    yield from map(_worksheet, book.worksheets)
+    for sheet in book.worksheets:
+        yield _worksheet(sheet, dates)
 
 
-def _worksheet(sheet: Worksheet) -> Table:
+def _worksheet(sheet: Worksheet, dates: bool) -> Table:
     faults: dict[tuple[int, int], tuple[str, str]] = {}
     if sheet.max_row > MOST_ROWS:
         faults[MOST_ROWS, 0] = (f"the sheet has more than {MOST_ROWS} rows", "delete the rows below the list")
@@ -125,24 +135,28 @@ def _worksheet(sheet: Worksheet) -> Table:
     for row in sheet.iter_rows(max_row=min(sheet.max_row, MOST_ROWS)):
         values: list[Any] = []
         for column, cell in enumerate(row):
-            fault = _fault(cell)
+            fault = _fault(cell, dates)
             values.append(None if fault else cell.value)
             if fault:
                 faults[len(rows) + 1, column] = fault
         rows.append(values)
     hidden: set[tuple[int, int]] = set()
+    merged: list[tuple[int, int, int, int]] = []
     for area in sheet.merged_cells.ranges:
         hint = "unmerge them and repeat the value"
         faults[area.min_row, area.min_col - 1] = (f"the cells {area.coord} are merged", hint)
         hidden.update((number, column - 1) for number, column in area.cells)
-    return Table(sheet.title, _trimmed(rows), faults, frozenset(hidden))
+        merged.append((area.min_row, area.min_col - 1, area.max_row, area.max_col - 1))
+    return Table(sheet.title, _trimmed(rows), faults, frozenset(hidden), tuple(merged))
 
 
-def _fault(cell: Cell | MergedCell) -> tuple[str, str] | None:
+def _fault(cell: Cell | MergedCell, dates: bool) -> tuple[str, str] | None:
     if cell.data_type == "f":
         return _FORMULA
     if cell.data_type == "e":
         return f"the cell is an error: {cell.value}", "correct it"
+    if dates and isinstance(cell.value, datetime.date):
+        return None
     if isinstance(cell.value, datetime.date | datetime.time | datetime.timedelta):
         return "the cell is a date or a time", "format it as text and write it again"
     return None

@@ -34,14 +34,24 @@ class Problem:
         return f"{self.place or f'{self.file}:{self.line}'}: {self.message}{hint}"
 
 
-class RegisterInvalid(BadInput):
-    """A register with errors; `problems` holds every one of them, in order of file and line."""
+class Invalid(BadInput):
+    """Something with errors; `problems` holds every one of them, in order of file and line."""
+
+    what_vi = ""
+    what_en = ""
 
     def __init__(self, problems: Iterable[Problem]) -> None:
         self.problems = tuple(sorted(set(problems), key=lambda p: (p.file, p.line, p.place, p.message)))
         count = len(self.problems)
-        title = f"Sổ đăng ký có {count} lỗi / {count} error{'s' if count > 1 else ''} in the register"
+        title = f"{self.what_vi} có {count} lỗi / {count} error{'s' if count > 1 else ''} in the {self.what_en}"
         super().__init__("\n".join([title, *(f"  {problem}" for problem in self.problems)]))
+
+
+class RegisterInvalid(Invalid):
+    """A register with errors."""
+
+    what_vi = "Sổ đăng ký"
+    what_en = "register"
 
 
 def did_you_mean(word: str, known: Sequence[str]) -> str:
