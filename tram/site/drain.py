@@ -37,14 +37,19 @@ def drain(place: Place, config: Config) -> int:
 
 def _let_a_push_end(config: Config) -> None:
     """A pushed run that is under guard here has its own snapshot: two changes at once could not be told apart. It ends
-    by itself."""
-    if config.system == Path("/"):
-        guard, woken = Guard(Place(GUARD_ROOT), config), -_WAKE_SECONDS
-        while guard.unfinished:
-            if time.monotonic() - woken >= _WAKE_SECONDS:
-                guard_unit.wake()  # again and again: who watches may have fallen over since
-                woken = time.monotonic()
+    by itself, as long as somebody watches it: its unit, or this when that is gone or cannot be started."""
+    if config.system != Path("/"):
+        return
+    guard = Guard(Place(GUARD_ROOT), config)
+    while guard.unfinished:
+        guard_unit.wake()  # again and again: who watches may have fallen over since
+        until = time.monotonic() + _WAKE_SECONDS
+        while guard.unfinished and time.monotonic() < until:
             time.sleep(POLL_SECONDS)
+        if guard.unfinished:
+            with durable.locked(guard.place.lock("watch"), wait=False) as nobody_does:
+                if nobody_does:
+                    guard.watch()
 
 
 def _one(place: Place, config: Config, run: runs.Run) -> None:
