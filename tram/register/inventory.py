@@ -63,11 +63,12 @@ def shared(province: Province) -> dict[str, Any]:
 
 
 def _row(site: Site) -> dict[str, Any]:
-    """One site as DNS zones and mail routes need it; the mail fields are null where no host has the function `mail`."""
+    """One site as zones, mail routes and the directory need it; the mail fields are null where no host has `mail`."""
     mail = site.mail_host
     return {
         "code": site.code,
         "name": site.name,
+        "tier": site.tier,
         "domain": site.domain,
         "network": str(site.network),
         "mail_host": mail.inventory_name if mail else None,

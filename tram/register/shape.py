@@ -23,6 +23,7 @@ FUNCTIONS = (
     "antivirus_mirror",
     "site_cache",
     "antivirus",
+    "directory",
     "mail",
     "webmail",
     "documents",

@@ -54,15 +54,23 @@ class Window:
                 return at
         return since if here < since else since + timedelta(days=1)
 
+    def closes(self, at: datetime, offset: timedelta) -> datetime:
+        """When it closes that is open at `at`, or opens next."""
+        opened = self.opens(at, offset).astimezone(timezone(offset))
+        since = opened.replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(minutes=_minutes(self.since))
+        return (since if since <= opened else since - timedelta(days=1)) + self.length
+
 
 @dataclass(frozen=True, slots=True)
 class LinkPolicy:
-    """What a class of lines allows. `hours`: when (None: always); `cap_bytes`: the most for one host's run."""
+    """What a class of lines allows. `hours`: when (None: always); `cap_bytes`: the most for one host's run;
+    `stage_bytes`: the most that one `tram stage` brings to a site."""
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
 
     hours: Window | None = None
     cap_bytes: Annotated[int, Field(gt=0)] | None = None
+    stage_bytes: Annotated[int, Field(gt=0)] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +81,8 @@ class Policy:
     before everything stops; `min_reached` the share of a wave that must have answered; `approve` the numbers of the
     waves that a person lets begin; `reach` for how long one that does not answer is called, before others get its turn;
     `age_limit` how long a host not reached is tried again, at first after `retry_first`, then ever later up to
-    `retry_most`. `hub_first` are the functions that others use at the hub.
+    `retry_most`. `hub_first` are the functions that others use at the hub. `quiet` are the hours in which `tram stage`
+    uses the lines of sites.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
@@ -89,8 +98,9 @@ class Policy:
     retry_first: Span = timedelta(minutes=10)
     retry_most: Span = timedelta(hours=2)
     parallel: Annotated[int, Field(ge=1, le=64)] = 16
-    hub_first: tuple[str, ...] = ("hub_cache", "dns", "pki", "mirror", "antivirus_mirror", "mail")
+    hub_first: tuple[str, ...] = ("hub_cache", "dns", "pki", "mirror", "antivirus_mirror", "directory", "mail")
     utc_offset: Span = timedelta(hours=7)
+    quiet: Window = field(default_factory=lambda: Window("20:00", "05:00"))
     links: Mapping[str, LinkPolicy] = field(default_factory=dict)
 
     def link(self, link_class: str) -> LinkPolicy:

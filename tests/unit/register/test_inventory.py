@@ -97,6 +97,7 @@ def test_ansible_sees_the_variables_of_the_contract(listed: dict[str, Any]) -> N
     assert sites[2] == {
         "code": "huong-khe",
         "name": "Huyện Hương Khê",
+        "tier": "district",
         "domain": "huong-khe.tinh.example",
         "network": "203.0.113.0/28",
         "mail_host": "huong-khe-srv1",
