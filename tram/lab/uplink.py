@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import http.client
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import urlsplit
 
@@ -18,8 +19,15 @@ from tram.lab.paths import lab_paths
 PORT = 3142
 _CHUNK_BYTES = 1 << 16
 _PATIENCE_SECONDS = 60
+# A mirror that stumbles for a moment is no story of the lab's: asked again after these, then told.
+_PAUSES_SECONDS = (1, 3, 9, 0)
+_STUMBLES = 500
 # Hop-by-hop headers a proxy must not pass on (RFC 9110 7.6.1).
 _HOP = {"connection", "proxy-connection", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade", "host"}
+
+
+class _Broken(Exception):
+    """A transfer broke off after it had begun: only closing the connection tells the other side."""
 
 
 class _Uplink(ThreadingHTTPServer):
@@ -45,16 +53,26 @@ class _Request(BaseHTTPRequestHandler):
             return
         target = url.path + (f"?{url.query}" if url.query else "")
         headers = {name: value for name, value in self.headers.items() if name.lower() not in _HOP}
-        connection, path = self._mirror(scheme, url.netloc, target)
-        try:
-            connection.request(method, path, headers={**headers, "Host": url.netloc})
-            answer = connection.getresponse()
-            self._pass_on(method, answer)
-        except (OSError, http.client.HTTPException) as error:
-            self.close_connection = True
-            self.log_error("%s: %s", self.path, error)
-        finally:
-            connection.close()
+        headers["Host"] = url.netloc
+        for pause in _PAUSES_SECONDS:
+            connection, path = self._mirror(scheme, url.netloc, target)
+            try:
+                connection.request(method, path, headers=headers)
+                answer = connection.getresponse()
+                if answer.status < _STUMBLES or not pause:
+                    self._pass_on(method, answer)
+                    return
+                self.log_error("%s: %d %s", self.path, answer.status, answer.reason)
+            except _Broken as error:
+                self.close_connection = True
+                self.log_error("%s: %s", self.path, error)
+                return
+            except (OSError, http.client.HTTPException) as error:
+                self.log_error("%s: %s", self.path, error)
+            finally:
+                connection.close()
+            time.sleep(pause)
+        self.send_error(502, "the mirror does not answer")
 
     def _mirror(self, scheme: str, host: str, target: str) -> tuple[http.client.HTTPConnection, str]:
         proxy = self.server.mirror.proxy
@@ -68,16 +86,23 @@ class _Request(BaseHTTPRequestHandler):
 
     def _pass_on(self, method: str, answer: http.client.HTTPResponse) -> None:
         length = answer.getheader("Content-Length")
-        self.send_response(answer.status, answer.reason)
-        for name, value in answer.getheaders():
-            if name.lower() not in _HOP:
-                self.send_header(name, value)
-        if length is None and answer.status not in (204, 304):
-            self.send_header("Connection", "close")
-            self.close_connection = True
-        self.end_headers()
-        while method != "HEAD" and (chunk := answer.read(_CHUNK_BYTES)):
-            self.wfile.write(chunk)
+        passed = 0
+        try:
+            self.send_response(answer.status, answer.reason)
+            for name, value in answer.getheaders():
+                if name.lower() not in _HOP:
+                    self.send_header(name, value)
+            if length is None and answer.status not in (204, 304):
+                self.send_header("Connection", "close")
+                self.close_connection = True
+            self.end_headers()
+            while method != "HEAD" and (chunk := answer.read(_CHUNK_BYTES)):
+                self.wfile.write(chunk)
+                passed += len(chunk)
+        except (OSError, http.client.HTTPException) as error:
+            raise _Broken(str(error)) from error
+        if method != "HEAD" and answer.status not in (204, 304) and length is not None and passed < int(length):
+            raise _Broken(f"{passed} of {length} bytes")
 
 
 def main() -> None:
