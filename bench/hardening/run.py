@@ -100,7 +100,7 @@ def judged(lab: Lab, datastreams: dict[str, Path]) -> dict[str, Any]:
 
 def applied(lab: Lab, inventory: Path) -> dict[str, Any]:
     """What hardening costs, delivered: the first run and the second, and what the verify playbooks say then."""
-    found: dict[str, Any] = {}
+    found: dict[str, Any] = {"cores": os.cpu_count(), "load": round(os.getloadavg()[0], 1)}
     for name in ("first", "second"):
         count = {site.code: lab.link(site.code) for site in lab.province.sites if not site.is_hub}
         began = time.monotonic()

@@ -107,13 +107,24 @@ def _tailored(one: Mapping[str, Any], profile: str) -> str:
 
 
 def _costs(apply: Mapping[str, Any]) -> Iterator[str]:
-    yield "| delivering `playbooks/harden.yml` | host | outcome | changed | seconds | bytes to / from the host |"
-    yield "|---|---|---|---|---|---|"
+    yield (
+        "| delivering `playbooks/harden.yml` | host | outcome | changed | seconds | bytes of payload to / from the host"
+        " | bytes of IP on the line to / from the site |"
+    )
+    yield "|---|---|---|---|---|---|---|"
     for name in ("first", "second"):
+        lines = apply[name]["line_bytes"]
         for host, one in apply[name]["hosts"].items():
             changed = (one["stats"] or {}).get("changed", "?")
             carried = f"{one['sent'] or 0:,} / {one['received'] or 0:,}"
-            yield f"| {name} run | {host} | {one['outcome']} | {changed} | {one['seconds']:.0f} | {carried} |"
+            line = lines.get(host.rpartition("-")[0])
+            whole = f"{line['down']:,} / {line['up']:,}" if line else _NO
+            yield f"| {name} run | {host} | {one['outcome']} | {changed} | {one['seconds']:.0f} | {carried} | {whole} |"
+    yield ""
+    yield (
+        f"{apply.get('cores', '?')} cores for all hosts and the centre, load {apply.get('load', '?')} before. The line"
+        " carries the packages too, and whatever else the site says meanwhile."
+    )
     yield ""
     told = ", ".join(f"{name} {'green' if said == 'green' else 'FAILED'}" for name, said in apply["verify"].items())
     yield f"Verify playbooks afterwards: {told}."
