@@ -42,11 +42,13 @@ class Person:
         with inside(self._namespace):
             return socket.create_connection((self.server, port), _PATIENCE_SECONDS)
 
-    def submit(self, to: str, subject: str, body: str = "Kính gửi,", *, message_id: str, size: int = 0) -> None:
-        """Send one message. Raises: OSError, smtplib.SMTPException."""
+    def submit(
+        self, to: str, subject: str, body: str = "Kính gửi,", *, message_id: str, size: int = 0, date: str = ""
+    ) -> None:
+        """Send one message, of now or another date. Raises: OSError, smtplib.SMTPException."""
         message = EmailMessage()
         message["From"], message["To"], message["Subject"] = self.address, to, subject
-        message["Message-ID"], message["Date"] = message_id, formatdate()
+        message["Message-ID"], message["Date"] = message_id, date or formatdate()
         message.set_content(body + "x" * size)
         with self.smtp() as session:
             session.send_message(message)

@@ -9,7 +9,9 @@ import time
 import uuid
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from email.utils import formatdate
 
 import pytest
 
@@ -64,6 +66,23 @@ def test_mail_for_elsewhere_waits_for_the_line_and_leaves_when_it_is_mended(lab:
     print(f"20 messages were there {time.monotonic() - began:.0f} s after the line was mended")
     assert there == dict.fromkeys(expected, 1)
     department.forget(token)
+
+
+def test_a_hundred_that_came_at_once_and_come_again_are_in_the_mailbox_once(lab: Lab, token: str) -> None:
+    """What a neighbour sends again after a cut is known, however many deliveries into one mailbox ran beside it."""
+    clerk, leader = Person(lab, DISTRICT, "van-thu"), Person(lab, DISTRICT, "lanh-dao")
+    letters, date = ids(token, 100), formatdate()
+
+    def submit(message_id: str) -> None:
+        clerk.submit(leader.address, f"Thông báo {token}", message_id=message_id, date=date)
+
+    for _ in range(2):
+        with ThreadPoolExecutor(8) as desks:
+            list(desks.map(submit, letters))
+        leader.wait_received(token, set(letters), timedelta(minutes=3))
+        wait_until("queue empty", lambda: queued(lab, DISTRICT_HOST) == 0, timedelta(minutes=3))
+    assert leader.received(token) == dict.fromkeys(letters, 1)
+    leader.forget(token)
 
 
 class Sender(threading.Thread):
