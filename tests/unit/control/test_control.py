@@ -1,100 +1,16 @@
-"""The module `control` of roles/control, run as Ansible runs it, on files of a temporary directory."""
+"""The module `control`: what is asked for is written, what stood before comes back."""
 
 from __future__ import annotations
 
-import grp
-import json
 import os
-import pwd
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
-from ansible.module_utils import basic
 
-from ...role_module import load
-
-Run = Callable[..., dict[str, Any]]
-
-
-@pytest.fixture
-def things() -> ModuleType:
-    return load("ansible.module_utils.control_things", "control/module_utils/control_things.py")
-
-
-@pytest.fixture
-def run(tmp_path: Path, things: ModuleType, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
-    load("ansible.module_utils.control_fields", "control/module_utils/control_fields.py")
-    load("ansible.module_utils.control_packages", "control/module_utils/control_packages.py")
-    load("ansible.module_utils.control_records", "control/module_utils/control_records.py")
-    control = load("tram_test_control", "control/library/control.py")
-    mask = os.umask(0o022)
-    os.umask(mask)
-
-    def go(*controls: dict[str, Any], check_mode: bool = False, **params: Any) -> dict[str, Any]:
-        arguments = {"controls": list(controls), "state": str(tmp_path / "state"), **params}
-        arguments |= {"_ansible_check_mode": check_mode, "_ansible_diff": True, "_ansible_remote_tmp": str(tmp_path)}
-        monkeypatch.setattr(basic, "_ANSIBLE_ARGS", json.dumps({"ANSIBLE_MODULE_ARGS": arguments}).encode())
-        monkeypatch.setattr(basic, "_ANSIBLE_PROFILE", "legacy", raising=False)
-        capsys.readouterr()
-        try:
-            control.main()
-        except SystemExit:
-            told: dict[str, Any] = json.loads(capsys.readouterr().out)
-            return told
-        finally:
-            os.umask(mask)
-        raise AssertionError("the module did not end by itself")
-
-    return go
-
-
-def me(item: dict[str, Any]) -> dict[str, Any]:
-    """The same thing, owned by whoever runs the tests."""
-    return {"owner": pwd.getpwuid(os.geteuid()).pw_name, "group": grp.getgrgid(os.getegid()).gr_name, **item}
-
-
-def tree(folder: Path) -> dict[str, tuple[str, str]]:
-    """Every path below, with its mode and content."""
-    return {
-        str(path.relative_to(folder)): (
-            f"{path.lstat().st_mode:o}",
-            str(path.readlink()) if path.is_symlink() else path.read_text() if path.is_file() else "",
-        )
-        for path in sorted(folder.rglob("*"))
-    }
-
-
-@pytest.fixture
-def etc(tmp_path: Path) -> Path:
-    etc = tmp_path / "etc"
-    etc.mkdir()
-    (etc / "login.defs").write_text("# old\nUMASK 022\nPASS 9\nUMASK 077\nno end of line")
-    (etc / "issue").write_text("Debian\n")
-    (etc / "issue").chmod(0o640)
-    (etc / "target").symlink_to("elsewhere")
-    return etc
-
-
-def control(etc: Path) -> dict[str, Any]:
-    """A control with every kind of thing in it."""
-    return {
-        "id": "many-things",
-        "files": [
-            me({"path": str(etc / "new.d/deep/file.conf"), "content": "a\n", "mode": "0600"}),
-            me({"path": str(etc / "issue"), "content": "Trạm\n"}),
-            {"path": str(etc / "target"), "link": "/dev/null"},
-            {"path": str(etc / "login.defs"), "mode": "0600"},
-        ],
-        "lines": [
-            {"path": str(etc / "login.defs"), "match": "^UMASK", "line": "UMASK 027"},
-            {"path": str(etc / "login.defs"), "match": "^NEW ", "line": "NEW 1", "after": "^# old"},
-            {"path": str(etc / "login.defs"), "match": "^PASS"},
-        ],
-    }
+from .many_things import Run, control, me, tree
 
 
 def test_what_is_asked_for_is_written_once_and_then_left_alone(run: Run, etc: Path) -> None:
@@ -222,59 +138,6 @@ def test_a_whole_that_is_refused_is_put_back(run: Run, etc: Path, tmp_path: Path
     assert "many-things" in told["msg"]
     assert {k: v for k, v in tree(etc).items() if not k.startswith("new.d")} == before
     assert not (tmp_path / "state/many-things.json").exists()
-
-
-def killed_before_the_check(run: Run, monkeypatch: pytest.MonkeyPatch, etc: Path, **given: Any) -> None:
-    """A call that is killed when all is written and nothing is checked yet."""
-
-    def dies(*_: Any, **__: Any) -> None:
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:
-        patch.setattr(basic.AnsibleModule, "run_command", dies)
-        with pytest.raises(KeyboardInterrupt):
-            run(control(etc), check=["true"], **given)
-
-
-def test_a_check_that_was_cut_off_is_made_up_for(
-    run: Run, etc: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    before = tree(etc)
-    killed_before_the_check(run, monkeypatch, etc)
-    assert (etc / "issue").read_text() == "Trạm\n"
-    told = run(control(etc), check=["sh", "-c", "echo line 7 is wrong >&2; exit 3"])
-    assert told["failed"] is True
-    assert "refuses what many-things would write: line 7 is wrong. All of it was put back." in told["msg"]
-    assert {k: v for k, v in tree(etc).items() if not k.startswith("new.d")} == before
-    assert list((tmp_path / "state").rglob("*.json")) == []
-
-
-def test_a_check_that_was_cut_off_and_then_passes_is_over(
-    run: Run, etc: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    before = tree(etc)
-    killed_before_the_check(run, monkeypatch, etc)
-    mark = tmp_path / "checked"
-    command = ["sh", "-c", f"echo once >>{mark}"]
-    assert run(control(etc), check=command, check_mode=True)["changed"] is False
-    assert not mark.exists(), "a dry run checks nothing"
-    assert run(control(etc), check=command)["changed"] is False
-    assert run(control(etc), check=command)["changed"] is False
-    assert mark.read_text() == "once\n"
-    run(control(etc), off=["many-things"])
-    assert tree(etc) == before
-
-
-def test_an_undo_that_was_cut_off_before_its_check_is_taken_back_when_it_is_refused(
-    run: Run, etc: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    assert run(control(etc), check=["true"])["changed"] is True
-    hardened = tree(etc)
-    killed_before_the_check(run, monkeypatch, etc, off=["many-things"])
-    assert tree(etc) != hardened
-    assert run(control(etc), check=["false"], off=["many-things"])["failed"] is True
-    assert tree(etc) == hardened
-    assert run(control(etc), check=["true"])["changed"] is False
 
 
 def test_a_file_that_is_refused_is_never_in_its_place(run: Run, etc: Path) -> None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from .test_control import Run, run, things  # noqa: F401 (fixtures)
+from .many_things import Run
 
 SHADOW = "root:*:20000:0:99999:7:::\nvan-thu:$y$old:20000:0:99999:7:::\n"
 
 
-def test_a_field_is_set_and_put_back_while_the_password_beside_it_changed(run: Run, tmp_path: Path) -> None:  # noqa: F811
+def test_a_field_is_set_and_put_back_while_the_password_beside_it_changed(run: Run, tmp_path: Path) -> None:
     shadow = tmp_path / "shadow"
     shadow.write_text(SHADOW)
     shadow.chmod(0o640)
@@ -26,6 +26,6 @@ def test_a_field_is_set_and_put_back_while_the_password_beside_it_changed(run: R
     assert shadow.read_text() == SHADOW.replace("$y$old", "$y$new")
 
 
-def test_a_value_that_would_make_more_fields_is_refused(run: Run, tmp_path: Path) -> None:  # noqa: F811
+def test_a_value_that_would_make_more_fields_is_refused(run: Run, tmp_path: Path) -> None:
     wrong = {"path": str(tmp_path / "passwd"), "entry": "ana", "field": 6, "value": "/bin/sh:x"}
     assert "cannot be a field" in run({"id": "one", "fields": [wrong]})["msg"]
