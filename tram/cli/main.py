@@ -27,6 +27,7 @@ COMMANDS = {
     "host": ("tram.cli.host:app", _("Take over bare hosts.")),
     "rollout": ("tram.cli.rollout:app", _("Take a change through the province in waves, on evidence.")),
     "runs": ("tram.cli.runs:app", _("What was delivered to whom, how far it is, how it ended.")),
+    "accounts": ("tram.cli.accounts:app", _("People's accounts: from rosters into the directory.")),
     "harden": ("tram.cli.harden:app", _("Harden hosts, and take single controls back.")),
     "audit": ("tram.cli.audit:audit", _("Where each host stands against the security baselines; changes nothing.")),
     "antivirus": ("tram.cli.antivirus:app", _("Antivirus: what is in effect on each host.")),

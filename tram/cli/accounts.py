@@ -1,0 +1,285 @@
+"""`tram accounts`: rosters into the directory, passwords onto paper, and who uses what he was given."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from tram.accounts.applying import apply_changes
+from tram.accounts.directory import read_state
+from tram.accounts.funnel import Mailbox, csv_lines, funnels, metrics, read_counters
+from tram.accounts.issuing import Batch, Desk, Slip, due, issue, new_password
+from tram.accounts.plan import Plan, Policy, mail_site, make_plan, utc_now
+from tram.accounts.roster import Roster, read_rosters
+from tram.accounts.sending import letter, recipients
+from tram.accounts.slips import draw_slips
+from tram.act.come import come
+from tram.act.directory import HubDirectory, hand_in, mail_counters
+from tram.act.key import CentreKey, load_key
+from tram.act.target import targets
+from tram.cli.accounts_view import plain_funnel, plain_plan, show_funnels, show_plan
+from tram.cli.i18n import _
+from tram.core.errors import BadInput, TramError
+from tram.register import Province, load
+from tram.register.problem import did_you_mean
+
+app = typer.Typer(no_args_is_help=True, help=_("People's accounts: from rosters into the directory."))
+
+_EXAMPLES = _("Examples:")
+_SHEETS = _("One row a person; headings and the rule for addresses: docs/contracts/accounts.md.")
+LAB = Path("inventories/lab")
+
+Rosters = Annotated[
+    list[Path], typer.Argument(metavar="FILE.xlsx|.csv …", help=_("The rosters, as agencies send them."))
+]
+Inventory = Annotated[Path, typer.Option("--inventory", "-i", metavar="DIR", help=_("The province's folder."))]
+Agency = Annotated[
+    str, typer.Option("--agency", metavar="CODE", help=_("Whose roster it is, where no column says it."))
+]
+MostLeavers = Annotated[
+    int,
+    typer.Option("--most-leavers", min=0, max=100, help=_("Percent of an agency's people that may leave in one run.")),
+]
+DeleteAfter = Annotated[
+    int | None,
+    typer.Option(
+        "--delete-after", min=1, metavar="DAYS", help=_("Delete who was disabled so long ago; default: never.")
+    ),
+]
+AsJson = Annotated[bool, typer.Option("--json", help=_("Print the results as JSON."))]
+
+
+@app.command(
+    "plan",
+    help=_("Say what rosters would change; change nothing."),
+    epilog=f"{_EXAMPLES}\n\n  tram accounts plan so-noi-vu.xlsx\n\n"
+    f"  tram accounts plan danh-sach/*.xlsx --json | jq '.changes[] | select(.kind == \"leave\")'\n\n{_SHEETS}\n\n"
+    + _("Ends with 0, 1 when the directory could not be asked, 2 with every wrong cell of the rosters."),
+)
+def plan(
+    rosters: Rosters,
+    *,
+    inventory: Inventory = LAB,
+    agency: Agency = "",
+    most_leavers: MostLeavers = 20,
+    delete_after: DeleteAfter = None,
+    as_json: AsJson = False,
+) -> None:
+    """Compare rosters with the directory."""
+    province = load(inventory)
+    roster = read_rosters(rosters, province, agency=agency)
+    with hub_directory(province) as door:
+        made = make_plan(
+            province, roster, read_state(door, province.domain), _policy(most_leavers, delete_after), utc_now()
+        )
+    _tell(made, roster, as_json=as_json, title=_("What would change"))
+
+
+@app.command(
+    "apply",
+    help=_("Make the directory say what rosters say; the second time nothing changes."),
+    epilog=f"{_EXAMPLES}\n\n  tram accounts apply so-noi-vu.xlsx\n\n"
+    f"  tram accounts apply danh-sach/*.xlsx --delete-after 365\n\n{_SHEETS}\n\n"
+    + _("Ends with 0 when all of it is done, 1 when it stopped on the way (run it again), 2 when nothing was changed."),
+)
+def apply(
+    rosters: Rosters,
+    *,
+    inventory: Inventory = LAB,
+    agency: Agency = "",
+    most_leavers: MostLeavers = 20,
+    delete_after: DeleteAfter = None,
+    as_json: AsJson = False,
+) -> None:
+    """Compare, then change."""
+    began = time.monotonic()
+    province = load(inventory)
+    roster = read_rosters(rosters, province, agency=agency)
+    with hub_directory(province) as door:
+        state = read_state(door, province.domain)
+        made = make_plan(province, roster, state, _policy(most_leavers, delete_after), utc_now())
+        if not as_json:
+            _tell(made, roster, as_json=False, title=_("What changes"))
+        apply_changes(door, made.changes)
+    if as_json:
+        _tell(made, roster, as_json=True, title="")
+        return
+    console = Console(highlight=False, soft_wrap=True)
+    console.print(_("{count} changes made in {seconds} s").format(
+        count=len(made.changes), seconds=f"{time.monotonic() - began:.1f}"
+    ), markup=False)  # fmt: skip
+    if made.count().get("join"):
+        console.print(_("Their passwords: tram accounts slips {agencies}").format(
+            agencies=" ".join(sorted({change.agency for change in made.changes if change.kind == "join"}))
+        ), markup=False)  # fmt: skip
+
+
+@app.command(
+    "slips",
+    help=_("Give initial passwords to those who have none, and print them as slips (PDF)."),
+    epilog=f"{_EXAMPLES}\n\n  tram accounts slips so-noi-vu huong-khe --to phieu/\n\n  tram accounts slips --all\n\n"
+    "  tram accounts slips so-noi-vu --mail\n\n  tram accounts slips --again CB0042\n\n"
+    + _("Ends with 0 when every slip is printed, 1 when it stopped on the way (run it again), 2 for wrong input."),
+)
+def slips(
+    agencies: Annotated[list[str] | None, typer.Argument(metavar="[AGENCY …]", help=_("Codes of agencies."))] = None,
+    *,
+    inventory: Inventory = LAB,
+    every: Annotated[bool, typer.Option("--all", help=_("Every agency."))] = False,
+    again: Annotated[
+        list[str] | None,
+        typer.Option("--again", metavar="CODE", help=_("A new password for this employee; repeatable.")),
+    ] = None,
+    to: Annotated[
+        Path | None, typer.Option("--to", metavar="DIR", help=_("Where to; default: among the province's secrets."))
+    ] = None,
+    mail: Annotated[
+        bool, typer.Option("--mail", help=_("Send them, locked, to each agency's administrators, too."))
+    ] = False,
+) -> None:
+    """Only who has no password gets one, unless asked for again."""
+    province = load(inventory)
+    names = {site.code: site.name for site in province.sites}
+    chosen = [*names] if every else agencies or []
+    for code in chosen:
+        if code not in names:
+            raise BadInput(f"{code}: no such agency in the register", hint=did_you_mean(code, [*names]))
+    if not chosen and not again:
+        raise BadInput("whose slips?", hint="name agencies, or --all, or --again CODE")
+    console = Console(highlight=False, soft_wrap=True)
+    memory = province.secrets_dir / "accounts"
+    now = utc_now()
+    made: list[Batch] = []
+    with hub_directory(province) as door:
+        state = read_state(door, province.domain)
+        people = due(state, chosen, [code.upper() for code in again or ()], memory)
+        admins = {code: recipients(state, code) for code in people} if mail else {}
+        for code, entries in people.items():
+            passphrase = new_password() if mail else ""
+            desk = Desk(memory, to or memory / "slips", _drawing(passphrase))
+            batch = issue(door, (code, names.get(code, code)), entries, desk, now)
+            made.append(batch)
+            console.print(_("{agency}: {count} slips in {file}").format(
+                agency=names.get(code, code), count=len(batch.codes), file=batch.file
+            ), markup=False)  # fmt: skip
+            if mail:
+                hand_in(door.session, letter(province, names.get(code, code), admins[code], batch.file))
+                console.print(_("Sent to {who}. Tell them by telephone what opens it: {word}").format(
+                    who=", ".join(admins[code]), word=passphrase
+                ), markup=False)  # fmt: skip
+    if not made:
+        console.print(_("Nobody lacks a password there."))
+
+
+@app.command(
+    "report",
+    help=_("The funnel of each agency: on the roster, issued, activated, used in 30 days, sent."),
+    epilog=f"{_EXAMPLES}\n\n  tram accounts report\n\n  tram accounts report --csv > su-dung.csv\n\n"
+    "  tram accounts report --metrics /var/lib/prometheus/node-exporter/tram_accounts.prom\n\n"
+    + _("Ends with 0 when every mail host answered, 1 when a figure is unknown, 2 for wrong input."),
+)
+def report(
+    *,
+    inventory: Inventory = LAB,
+    as_csv: Annotated[bool, typer.Option("--csv", help=_("Print the results as CSV."))] = False,
+    as_json: AsJson = False,
+    textfile: Annotated[
+        Path | None, typer.Option("--metrics", metavar="FILE.prom", help=_("Write them for Prometheus, too."))
+    ] = None,
+    parallel: Annotated[int, typer.Option(min=1, max=64, help=_("How many hosts at once."))] = 8,
+) -> None:
+    """Counters only: from the directory and from the mail hosts."""
+    province = load(inventory)
+    with hub_directory(province) as door:
+        state = read_state(door, province.domain)
+    agencies = [site.code for site in province.sites if any(one.agency == site.code for one in state.people)]
+    counters, failures = _counters(province, agencies, parallel)
+    now = utc_now()
+    rows = funnels(state, agencies, counters, now)
+    if textfile:
+        half = textfile.with_name(f".{textfile.name}.half")
+        half.write_text(metrics(rows, now), encoding="utf-8")
+        half.replace(textfile)
+    if as_json:
+        typer.echo(json.dumps([plain_funnel(row) for row in rows], ensure_ascii=False, indent=1))
+    elif as_csv:
+        typer.echo(csv_lines(rows), nl=False)
+    else:
+        show_funnels(rows, {site.code: site.name for site in province.sites})
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    for failure in failures:
+        console.print(escape(failure.message))
+    if any(row.used is None for row in rows):
+        raise typer.Exit(1)
+
+
+@contextmanager
+def hub_directory(province: Province) -> Iterator[HubDirectory]:
+    """The directory at the hub, over one connection that is closed at the end.
+
+    Raises: BadInput when the centre has no key; NotReached, IdentityUnknown, IdentityChanged, LoginRefused.
+    """
+    hub = next((host for host in province.hub.hosts if "directory" in host.functions), province.hub_host)
+    with come(targets(province, [hub.inventory_name])[0], _key(province)) as session:
+        yield HubDirectory(session)
+
+
+def _key(province: Province) -> CentreKey:
+    key = load_key(province.secrets_dir, f"tram@{province.code}")
+    if key is None:
+        hub = province.hub_host.inventory_name
+        raise BadInput("the centre has no key yet", hint=f"take the hub over first: tram host bootstrap {hub}")
+    return key
+
+
+def _policy(most_leavers: int, delete_after: int | None) -> Policy:
+    return Policy(most_leavers / 100, None if delete_after is None else timedelta(days=delete_after))
+
+
+def _drawing(passphrase: str) -> Callable[[str, Sequence[Slip]], bytes]:
+    return lambda agency, slips: draw_slips(agency, slips, utc_now(), passphrase=passphrase)
+
+
+def _tell(made: Plan, roster: Roster, *, as_json: bool, title: str) -> None:
+    if as_json:
+        typer.echo(json.dumps(plain_plan(made, roster), ensure_ascii=False, indent=1))
+    else:
+        show_plan(made, roster, title)
+
+
+def _counters(
+    province: Province, agencies: Sequence[str], parallel: int
+) -> tuple[dict[str, dict[str, Mailbox] | None], list[TramError]]:
+    """The counters of the host of each agency's mailboxes, and why some are unknown."""
+    hosts = {
+        agency: site.mail_host.inventory_name
+        for agency in agencies
+        if (site := mail_site(province, agency)) and site.mail_host
+    }
+    key = _key(province)
+
+    def ask(name: str) -> dict[str, Mailbox] | TramError:
+        try:
+            with come(targets(province, [name])[0], key) as session:
+                return read_counters(mail_counters(session))
+        except TramError as error:
+            return error
+
+    names = sorted({*hosts.values()})
+    with ThreadPoolExecutor(parallel) as pool:
+        answers = dict(zip(names, pool.map(ask, names), strict=True))
+    found = {agency: answers[name] for agency, name in hosts.items()}
+    return (
+        {agency: None if isinstance(one, TramError) else one for agency, one in found.items()},
+        [one for one in answers.values() if isinstance(one, TramError)],
+    )
