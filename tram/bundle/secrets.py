@@ -4,6 +4,7 @@
     make: ["{{ lookup('ansible.builtin.password', dns_transfer_key_file, length=32) }}"]
     secrets: ["mail/{{ tram_site_domain }}/*", {path: dns/transfer.key, required: true}]
     returns: ["pki/csr/*.csr"]
+    packages: ["{{ __mail_packages }}"]
 
 Patterns are relative to the secrets directory; they may use the host's variables and the role's own. What is under
 `make` is evaluated first, at the centre: the role's own lookups make there once what the host will only read. What is
@@ -26,7 +27,7 @@ from tram.register import Problem
 
 # The centre's own: with the one it signs orders, with the other it enters hosts.
 _CENTRES_OWN = ("centre", "ssh")
-_KEYS = ("first", "make", "secrets", "returns")
+_KEYS = ("first", "make", "secrets", "returns", "packages")
 _STEPS = ("host", "centre")
 
 
@@ -58,7 +59,9 @@ def wishes(role: Role, project: Path) -> tuple[list[Wish], list[Problem]]:
     defaults = tuple(str(file) for folder in ("defaults", "vars") if (file := role.file(folder, "main")))
     found: list[Wish] = []
     problems = [
-        Place(name, line(node)).problem(f'"{key}" is not known', "known: first, make, secrets, returns, verify")
+        Place(name, line(node)).problem(
+            f'"{key}" is not known', "known: first, make, secrets, returns, packages, verify"
+        )
         for key, node in keys.items()
         if key not in (*_KEYS, "verify")
     ]

@@ -26,6 +26,7 @@ COMMANDS = {
     "sites": ("tram.cli.sites:app", _("The site register: who is where, on which link, with which hosts.")),
     "host": ("tram.cli.host:app", _("Take over bare hosts.")),
     "rollout": ("tram.cli.rollout:app", _("Take a change through the province in waves, on evidence.")),
+    "stage": ("tram.cli.stage:app", _("Have what the next wave needs near its hosts before their window opens.")),
     "runs": ("tram.cli.runs:app", _("What was delivered to whom, how far it is, how it ended.")),
     "accounts": ("tram.cli.accounts:app", _("People's accounts: from rosters into the directory.")),
     "harden": ("tram.cli.harden:app", _("Harden hosts, and take single controls back.")),
