@@ -23,10 +23,10 @@ lab-down: ## take the lab away, whatever state it is in
 bench: ## measure again what the READMEs under bench/ say (three hours; no other lab may be up)
 	scripts/setup.sh dev
 	.venv/bin/python bench/delivery/run.py
-	.venv/bin/python bench/scale/run.py
+	.venv/bin/python -m bench.scale.run
 	.venv/bin/python bench/audit/run.py
-	.venv/bin/python bench/logs/run.py
-	.venv/bin/python bench/antivirus/run.py
+	.venv/bin/python -m bench.logs.run
+	.venv/bin/python -m bench.antivirus.run
 	.venv/bin/python bench/executor/run.py
 	.venv/bin/python bench/demo/run.py
 	.venv/bin/python bench/hardening/run.py

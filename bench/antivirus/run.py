@@ -1,6 +1,6 @@
 """What a scanner costs a host of 2 GB, by profile: memory at rest and at reload, with as many signatures as ClamAV has.
 
-    .venv/bin/python bench/antivirus/run.py [--lab NAME --inventory DIR] [--keep]
+    .venv/bin/python -m bench.antivirus.run [--lab NAME --inventory DIR] [--keep]
 
 Without --lab a lab of its own is made and given playbooks/site.yml. For each row a clamd is
 started beside the far host's mail and its own small scanner, with a generated set, and told to reload, within a memory
@@ -10,11 +10,6 @@ Writes results.json and the tables in README.md, both beside this file.
 
 from __future__ import annotations
 
-import argparse
-import json
-import re
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,11 +17,13 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from tram.lab.lab import Lab, down, up
+from bench.on_lab import bench_lab, options_of, write
+from bench.on_lab import sh as shared_sh
+from bench.on_lab import wait as shared_wait
+from tram.lab.lab import Lab
 from tram.lab.memory import MemoryGroup, memory_group, pids_of
 
 HERE = Path(__file__).parent
-REPO = HERE.parents[1]
 HOST, LAB = "huong-khe-srv1", "benchav"
 UNIT = "bench-clamd"
 ROOM = "/var/tmp/bench-antivirus"  # noqa: S108 (on the host)
@@ -79,31 +76,9 @@ ConcurrentDatabaseReload {beside}
 
 def main() -> None:
     """Measure, write, take down."""
-    options = _options()
-    lab = up(options.inventory, options.lab or LAB, print)
-    try:
-        if not options.lab:
-            prepare(options)
+    with bench_lab(options_of(__doc__, lab="playbooks/site.yml"), LAB, ["playbooks/site.yml"]) as lab:
         results = measure(lab)
-    finally:
-        if not options.lab and not options.keep:
-            down(LAB)
-    (HERE / "results.json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
-    page = (HERE / "README.md").read_text(encoding="utf-8")
-    start, end = "<!-- table -->\n", "\n<!-- /table -->"
-    before, after = page.split(start)[0], page.split(end)[1]
-    (HERE / "README.md").write_text(before + start + table(results) + end + after, encoding="utf-8")
-    print(table(results))
-
-
-def prepare(options: argparse.Namespace) -> None:
-    """Hosts with everything on them."""
-    tool, environment = Path(sys.executable).parent, {"TRAM_LAB": LAB, "PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
-    for command in (
-        [tool / "tram", "host", "bootstrap", "--all", "-i", options.inventory],
-        [tool / "ansible-playbook", "-i", options.inventory, "playbooks/site.yml"],
-    ):
-        subprocess.run([str(word) for word in command], cwd=REPO, env=environment, check=True)
+    write(HERE, results, table(results))
 
 
 def measure(lab: Lab) -> dict[str, Any]:
@@ -245,28 +220,13 @@ def _speed(scan: dict[str, float]) -> str:
 
 
 def sh(lab: Lab, script: str) -> str:
-    """Run a script on the host, past the network."""
-    ran = lab.sh(HOST, ["sh", "-c", script], timeout=timedelta(minutes=10))
-    if ran.code != 0:
-        raise SystemExit(f"{HOST}: {script[:200]}: {ran.stderr or ran.stdout}")
-    return re.sub(r"\s+$", "", ran.stdout)
+    """Run a script on the host."""
+    return shared_sh(lab, HOST, script)
 
 
 def wait(what: str, condition: Callable[[], bool]) -> None:
-    """Wait, within reason."""
-    until = time.monotonic() + PATIENCE_SECONDS
-    while not condition():
-        if time.monotonic() > until:
-            raise SystemExit(f"{what}: not within {PATIENCE_SECONDS} s")
-        time.sleep(0.5)
-
-
-def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--lab", help="one that is up, with playbooks/site.yml")
-    parser.add_argument("--inventory", type=Path, default=REPO / "inventories/lab")
-    parser.add_argument("--keep", action="store_true")
-    return parser.parse_args()
+    """Wait as long as the largest set may take."""
+    shared_wait(what, condition, within=timedelta(seconds=PATIENCE_SECONDS))
 
 
 if __name__ == "__main__":

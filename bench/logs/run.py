@@ -1,6 +1,6 @@
 """Bytes on the line for the same 1,000 records: rsyslog with RELP over TLS, systemd-journal-upload, tram-log.
 
-    .venv/bin/python bench/logs/run.py [--lab NAME --inventory DIR] [--keep]
+    .venv/bin/python -m bench.logs.run [--lab NAME --inventory DIR] [--keep]
 
 Without --lab a lab of its own is made, taken over and given roles base and pki. Records are real ones of the far host's
 journal, logged again; bytes are those of its network interface, both ways, with all headers. `burst` is 1,000 at once
@@ -10,22 +10,18 @@ counted to 1,000. Writes results.json and the table in README.md, both beside th
 
 from __future__ import annotations
 
-import argparse
 import json
-import re
-import subprocess
-import sys
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from tram.lab.lab import Lab, down, up
+from bench.on_lab import REPO, bench_lab, options_of, sh, wait, write
+from tram.lab.lab import Lab
 
 HERE = Path(__file__).parent
-REPO = HERE.parents[1]
+PATIENCE = timedelta(minutes=3)
 SITE, HUB, HUB_NAME, ADDRESS = "huong-khe-srv1", "trung-tam-hub1", "hub1.tinh.example", "192.0.2.10"
 TLS = {"key": "/etc/ssl/tram/host.key", "chain": "/etc/ssl/tram/host-chain.crt", "ca": "/etc/ssl/tram/ca.crt"}
 PACKAGES = "rsyslog rsyslog-relp rsyslog-gnutls systemd-journal-remote"
@@ -92,33 +88,12 @@ def ours() -> Transport:
 
 def main() -> None:
     """Measure, write, take down."""
-    options = _options()
-    lab = up(options.inventory, options.lab or "benchlogs", print)
-    try:
-        if not options.lab:
-            prepare(options)
+    books = ["playbooks/base.yml", "playbooks/pki.yml"]
+    with bench_lab(options_of(__doc__, lab="base and pki"), "benchlogs", books) as lab:
         results = measure(lab)
-    finally:
-        if not options.lab and not options.keep:
-            down("benchlogs")
-    (HERE / "results.json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
     table = ["| | burst | live |", "|---|---|---|"]
     table += [f"| {name} | {row['burst']:,} | {row['live']:,} |" for name, row in results["bytes"].items()]
-    page = (HERE / "README.md").read_text(encoding="utf-8")
-    start, end = "<!-- table -->\n", "\n<!-- /table -->"
-    before, after = page.split(start)[0], page.split(end)[1]
-    (HERE / "README.md").write_text(before + start + "\n".join(table) + end + after, encoding="utf-8")
-    print("\n".join(table))
-
-
-def prepare(options: argparse.Namespace) -> None:
-    """Hosts that are managed, with base and certificates."""
-    tool, environment = Path(sys.executable).parent, {"TRAM_LAB": "benchlogs", "PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
-    for command in (
-        [tool / "tram", "host", "bootstrap", "--all", "-i", options.inventory],
-        [tool / "ansible-playbook", "-i", options.inventory, "playbooks/base.yml", "playbooks/pki.yml"],
-    ):
-        subprocess.run([str(word) for word in command], cwd=REPO, env=environment, check=True)
+    write(HERE, results, "\n".join(table))
 
 
 def measure(lab: Lab) -> dict[str, dict[str, Any]]:
@@ -161,7 +136,7 @@ def one(lab: Lab, transport: Transport, word: str, how: tuple[int, int, float]) 
         time.sleep(pause)
     wanted = times * lines
     count = f"{transport.count.replace('WORD', word)} || true"
-    wait(f"{transport.name}: {wanted} records", lambda: int(sh(lab, HUB, count) or 0) >= wanted)
+    wait(f"{transport.name}: {wanted} records", lambda: int(sh(lab, HUB, count) or 0) >= wanted, within=PATIENCE)
     time.sleep(2)
     return counted(lab) - began
 
@@ -170,31 +145,6 @@ def counted(lab: Lab) -> int:
     """Bytes of the far host's interface so far, both ways."""
     links = json.loads(sh(lab, SITE, "ip -j -s link"))
     return sum(link["stats64"][way]["bytes"] for link in links if link["ifname"] != "lo" for way in ("rx", "tx"))
-
-
-def sh(lab: Lab, host: str, script: str) -> str:
-    """Run a script on a host, past the network."""
-    ran = lab.sh(host, ["sh", "-c", script], timeout=timedelta(minutes=10))
-    if ran.code != 0:
-        raise SystemExit(f"{host}: {script[:200]}: {ran.stderr or ran.stdout}")
-    return re.sub(r"\s+$", "", ran.stdout)
-
-
-def wait(what: str, condition: Callable[[], bool]) -> None:
-    """Wait, at most three minutes."""
-    until = time.monotonic() + 180
-    while not condition():
-        if time.monotonic() > until:
-            raise SystemExit(f"{what}: not within 180 s")
-        time.sleep(1)
-
-
-def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--lab", help="one that is up, with base and pki")
-    parser.add_argument("--inventory", type=Path, default=REPO / "inventories/lab")
-    parser.add_argument("--keep", action="store_true")
-    return parser.parse_args()
 
 
 if __name__ == "__main__":
