@@ -14,7 +14,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.control_fields import Field
-from ansible.module_utils.control_packages import Brought
+from ansible.module_utils.control_packages import Brought, alone
 from ansible.module_utils.control_records import Record, Unchecked, put_record
 from ansible.module_utils.control_things import Impossible, Line, Node, Package, Rights, Sysctl, Thing
 
@@ -69,6 +69,7 @@ purge:
   description: Packages of controls in O(off) that were not there before, and what came with them for no one else.
   type: list
   returned: always
+kept: {description: Packages that would be in RV(purge) if nothing else needed them., type: list, returned: always}
 unsupported: {description: Kernel value to the reason why it cannot be set here., type: dict, returned: always}
 """
 
@@ -325,6 +326,8 @@ def run(module: AnsibleModule) -> None:
     call.check(module.params["check"])
     call.unmake()
     told = call.told
+    told["kept"], told["purge"] = told["purge"], alone(told["purge"])
+    told["kept"] = [name for name in told["kept"] if name not in told["purge"]]
     told["purge"] += call.brought.along(told["purge"])
     module.exit_json(changed=bool(told["applied"] or told["undone"]), diff=call.diff, **told)
 

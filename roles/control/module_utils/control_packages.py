@@ -34,6 +34,18 @@ class Brought:
         return sorted((left & set(_said(["apt-mark", "showauto"]))) - before - set(names))
 
 
+def alone(names: Iterable[str]) -> list[str]:
+    """Those of these packages with which nothing else goes: what somebody put on top of one since keeps it there."""
+    left, unneeded = list(names), None
+    while left:
+        unneeded = _gone(["autoremove"]) if unneeded is None else unneeded
+        if not _gone(["remove", *left]) - set(left) - unneeded:
+            return left
+        free = [name for name in left if not _gone(["remove", name]) - set(left) - unneeded]
+        left = free if len(free) < len(left) else []
+    return left
+
+
 def _installed() -> set[str]:
     rows = _said(["dpkg-query", "--show", "--showformat=${db:Status-Status}/${Package}\n"])
     return {name for status, _, name in (row.partition("/") for row in rows) if status == "installed"}

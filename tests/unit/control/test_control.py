@@ -227,7 +227,9 @@ def apt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             case "$*" in *Package*) for one in $(ls {there}); do echo "installed/$one"; done ;;
             *) for last; do :; done; [ -e {there}/$last ] && printf installed ;; esac""",
         "apt-mark": "printf 'libwatch\\ntorn\\nmine\\n'",
-        "apt-get": """case "$*" in *remove\\ watcher*) printf 'Remv watcher [1]\\nPurg libwatch:amd64 [1]\\n' ;; esac
+        "apt-get": f"""case "$*" in
+            *auto-remove\\ remove\\ watcher*) printf 'Remv watcher [1]\\nPurg libwatch:amd64 [1]\\n' ;;
+            *\\ base*) printf 'Remv base [1]\\n'; [ ! -e {there}/theirs ] || printf 'Remv theirs [2]\\n' ;; esac
             printf 'Remv torn [1]\\n'""",
     }
     for name, script in scripts.items():
@@ -254,6 +256,18 @@ def test_what_was_there_before_a_package_that_needs_it_stays(run: Run, apt: Path
     run(asked)
     (apt / "watcher").touch()
     assert run(asked, off=["integrity-watched"])["purge"] == ["watcher"]
+
+
+def test_a_package_that_something_else_came_to_need_stays(run: Run, apt: Path) -> None:
+    asked = {"id": "integrity-watched", "packages": ["base", "sniffer"]}
+    run(asked)
+    for name in ("base", "sniffer", "theirs"):
+        (apt / name).touch()
+    told = run(asked, off=["integrity-watched"])
+    assert (told["purge"], told["kept"]) == (["sniffer"], ["base"])
+    (apt / "theirs").unlink()
+    told = run(asked, off=["integrity-watched"])
+    assert (told["purge"], told["kept"]) == (["base", "sniffer"], [])
 
 
 @pytest.mark.parametrize(
