@@ -1,0 +1,44 @@
+"""Mayan's settings as the role has them (/etc/mayan/mayan.yml), and the few that Mayan does not read from there."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from pathlib import Path
+
+from mayan.settings.production import *  # noqa: F403  # Django reads settings as names of a module
+from mayan.settings.production import INSTALLED_APPS, MIDDLEWARE
+
+_ROLE = json.loads(Path("/etc/mayan/settings.json").read_text(encoding="utf-8"))
+
+INSTALLED_APPS = [*INSTALLED_APPS, "tram_mayan.apps.TramMayanApp"]
+
+# Before anything else looks at a file that was sent.
+MIDDLEWARE = (*MIDDLEWARE[:2], "tram_mayan.scan.ScanUploads", *MIDDLEWARE[2:])
+
+# What is here goes before Mayan's own translation.
+LOCALE_PATHS = [str(path) for path in sorted(Path("/usr/local/lib/tram-mayan/compiled").glob("*"))]
+
+TRAM_SCANNER = _ROLE["scanner"]
+TRAM_SCAN_SECONDS = _ROLE["scan_seconds"]
+
+SESSION_COOKIE_AGE = _ROLE["session_minutes"] * 60
+SESSION_SAVE_EVERY_REQUEST = True
+SESSION_COOKIE_SECURE = True
+SESSION_COOKIE_HTTPONLY = True
+CORS_ORIGIN_ALLOW_ALL = False
+DATA_UPLOAD_MAX_MEMORY_SIZE = 5_000_000
+
+# A task is done when it has ended, not when it was begun: a worker that is killed loses none. What a worker that
+# died had in hand is given to it again when it starts (tram_mayan.worker).
+CELERY_TASK_ACKS_LATE = True
+CELERY_TASK_REJECT_ON_WORKER_LOST = True
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_BROKER_TRANSPORT_OPTIONS = {"visibility_timeout": 6 * 3600}
+
+if _ROLE["ldap"]["url"]:
+    from tram_mayan.ldap import settings as _ldap_settings
+
+    globals().update(_ldap_settings(_ROLE["ldap"]))
+
+AXES_COOLOFF_TIME = timedelta(minutes=15)
