@@ -14,6 +14,10 @@ ATTRIBUTES = (
     *("uid", "cn", "sn", "givenName", "mail", "employeeNumber", "tramAgency", "title", "member"),
     *("tramState", "tramDisabledSince", "tramForwardTo", "tramActivated", "pwdChangedTime", "pwdReset"),
 )
+ISSUED = "(&(objectClass=tramPerson)(userPassword=*))"
+"""Asked apart, without the attribute: whether there is a password is all that leaves the directory. pwdChangedTime does
+not tell it, because an entry that was added with its password has none."""
+
 FILTER = "(|(objectClass=tramPerson)(objectClass=organizationalUnit)(objectClass=groupOfNames))"
 
 
@@ -63,13 +67,9 @@ class Entry:
     disabled_since: datetime | None
     forward_to: str
     activated: datetime | None
+    issued: bool
     password_changed: datetime | None
     must_change: bool
-
-    @property
-    def issued(self) -> bool:
-        """Whether there is a password at all."""
-        return self.password_changed is not None
 
     @property
     def own_password(self) -> datetime | None:
@@ -93,21 +93,23 @@ def base_of(domain: str) -> str:
 
 
 def read_state(door: Door, domain: str) -> State:
-    """Ask for everybody at once.
+    """Ask for everybody, then for who has a password.
 
     Raises: DirectoryFailed; what the door raises when the hub is not reached.
     """
     base = base_of(domain)
-    said = door.search(base, FILTER, ATTRIBUTES)
-    if said.code != 0:
-        raise refused(door, said)
+    said, with_password = door.search(base, FILTER, ATTRIBUTES), door.search(base, ISSUED, ("1.1",))
+    for answer in (said, with_password):
+        if answer.code != 0:
+            raise refused(door, answer)
+    issued = {one["dn"][0] for one in entries(with_password.stdout)}
     people: list[Entry] = []
     agencies: dict[str, str] = {}
     groups: dict[str, tuple[str, ...]] = {}
     for one in entries(said.stdout):
         dn = one["dn"][0]
         if "uid" in one and "tramstate" in one:
-            people.append(_entry(dn, {name: values[0] for name, values in one.items()}))
+            people.append(_entry(dn, {name: values[0] for name, values in one.items()}, issued=dn in issued))
         elif "member" in one:
             groups[_first(dn)] = tuple(one["member"])
         elif _is_branch(dn.removesuffix(f",{base}")):
@@ -156,7 +158,7 @@ def _first(dn: str) -> str:
     return dn.split(",", 1)[0].partition("=")[2]
 
 
-def _entry(dn: str, said: Mapping[str, str]) -> Entry:
+def _entry(dn: str, said: Mapping[str, str], *, issued: bool) -> Entry:
     return Entry(
         dn=dn,
         uid=said["uid"].lower(),
@@ -172,6 +174,7 @@ def _entry(dn: str, said: Mapping[str, str]) -> Entry:
         disabled_since=time_of(said.get("tramdisabledsince")),
         forward_to=said.get("tramforwardto", ""),
         activated=time_of(said.get("tramactivated")),
+        issued=issued,
         password_changed=time_of(said.get("pwdchangedtime")),
         must_change=said.get("pwdreset", "").upper() == "TRUE",
     )

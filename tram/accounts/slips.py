@@ -59,6 +59,8 @@ def _page(pdf: FPDF, slip: Slip) -> None:
     pdf.add_page()
     pdf.set_draw_color(150)
     pdf.set_dash_pattern(2, 2)
+    _text(pdf, _THIRD - 2, "gấp ra sau · fold back", 6)
+    _text(pdf, 2 * _THIRD - 2, "gấp vào trong · fold inwards", 6)
     for fold in (_THIRD, 2 * _THIRD):
         pdf.line(0, fold, 210, fold)
     _text(pdf, 14, "PHIẾU TÀI KHOẢN · ACCOUNT SLIP", 9)
@@ -71,7 +73,12 @@ def _page(pdf: FPDF, slip: Slip) -> None:
     _text(pdf, top + 25, entry.mail, 14, family="mono", style="B")
     _text(pdf, top + 46, "Mật khẩu lần đầu · Initial password", 9)
     _text(pdf, top + 56, slip.password, 20, family="mono", style="B")
-    _text(pdf, top + 84, "Gấp phần này vào trong rồi ghim lại · Fold this part inside, then staple", 8)
+    _text(
+        pdf,
+        top + 84,
+        "Gấp theo hai đường, phần này nằm trong, rồi ghim lại · Fold twice, this part inside, then staple",
+        8,
+    )
     for number, step in enumerate(_STEPS):
         _text(pdf, 2 * _THIRD + 20 + 9 * number, step, 9)
 

@@ -122,6 +122,7 @@ def entry(number: int, *, issued: bool = True, own: bool = True, state: str = "a
         disabled_since=None,
         forward_to="",
         activated=None,
+        issued=issued,
         password_changed=NOW if issued else None,
         must_change=not own,
     )

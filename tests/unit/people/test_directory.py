@@ -228,6 +228,25 @@ def test_a_password_is_given_once_has_to_be_changed_and_is_a_counted_step(town: 
         town.slips([], ["CB77"])
 
 
+def test_who_has_a_password_from_elsewhere_keeps_it(town: Town) -> None:
+    town.apply(START)
+    dn = town.people()["CB1"].dn
+    town.door.change(f"dn: {dn}\nchangetype: delete\n\n")
+    lines = [
+        f"dn: {dn}",
+        "changetype: add",
+        "objectClass: inetOrgPerson",
+        "objectClass: tramPerson",
+        "cn: A B",
+        "sn: A",
+    ]
+    lines += ["mail: khai.ntm@huong-khe.mau.example", "employeeNumber: CB1", "tramAgency: huong-khe"]
+    town.door.change("\n".join([*lines, "tramState: active", "userPassword: tu-truoc-den-nay", "\n"]))
+    assert (town.people()["CB1"].issued, town.people()["CB1"].own_password) == (True, None)
+    assert sorted(town.slips(["huong-khe"])) == ["CB2", "CB3"]
+    assert town.door.bind(dn, "tu-truoc-den-nay")
+
+
 def test_slips_that_were_cut_off_are_made_anew(town: Town) -> None:
     town.apply(START)
     town.door.dies_after = 2
