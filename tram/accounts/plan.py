@@ -14,7 +14,7 @@ from tram.accounts.names import free, local_part
 from tram.accounts.roster import Member, Roster, RosterInvalid
 from tram.core.errors import BadInput
 from tram.register.columns import normal
-from tram.register.model import Province, Site
+from tram.register.model import Province
 from tram.register.problem import Problem
 
 Kind = Literal["join", "return", "move", "update", "leaving", "leave", "delete", "activated"]
@@ -94,6 +94,9 @@ def make_plan(province: Province, roster: Roster, state: State, policy: Policy, 
     staying = [member for code, member in sorted(roster.members.items()) if code not in gone]
     for member in staying:
         _address(work, member)
+    for site in province.sites:
+        if site.code in roster.agencies and not site.mail_host:
+            work.warnings.append(f"{site.name}: no mail server yet; addresses @{site.domain} get no mail")
     for member in staying:
         _wanted(work, member)
     leavers = [
@@ -116,19 +119,9 @@ def agency_dn(state: State, agency: str) -> str:
     return state.agencies[agency]
 
 
-def mail_site(province: Province, agency: str) -> Site | None:
-    """Who holds an agency's mailboxes: its own site, or the nearest one above with a mail server; None for nobody."""
-    sites = {site.code: site for site in province.sites}
-    site: Site | None = sites[agency]
-    while site and not site.mail_host:
-        site = sites[site.parent] if site.parent else None
-    return site
-
-
 def mail_domain(province: Province, agency: str) -> str:
-    """The domain of an agency's addresses: of the site that holds its mailboxes."""
-    own = next(site for site in province.sites if site.code == agency)
-    return (mail_site(province, agency) or own).domain
+    """The domain of an agency's addresses: its site's."""
+    return next(site.domain for site in province.sites if site.code == agency)
 
 
 def _address(work: _Work, member: Member) -> None:

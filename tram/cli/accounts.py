@@ -19,7 +19,7 @@ from tram.accounts.applying import apply_changes
 from tram.accounts.directory import read_state
 from tram.accounts.funnel import Mailbox, csv_lines, funnels, metrics, read_counters
 from tram.accounts.issuing import Batch, Desk, Slip, due, issue, new_password
-from tram.accounts.plan import Plan, Policy, mail_site, make_plan, utc_now
+from tram.accounts.plan import Plan, Policy, make_plan, utc_now
 from tram.accounts.roster import Roster, read_rosters
 from tram.accounts.sending import letter, recipients
 from tram.accounts.slips import draw_slips
@@ -260,12 +260,9 @@ def _tell(made: Plan, roster: Roster, *, as_json: bool, title: str) -> None:
 def _counters(
     province: Province, agencies: Sequence[str], parallel: int
 ) -> tuple[dict[str, dict[str, Mailbox] | None], list[TramError]]:
-    """The counters of the host of each agency's mailboxes, and why some are unknown."""
-    hosts = {
-        agency: site.mail_host.inventory_name
-        for agency in agencies
-        if (site := mail_site(province, agency)) and site.mail_host
-    }
+    """The counters of each agency's mail host (none where there is no such host), and why some are unknown."""
+    hosts = {site.code: site.mail_host.inventory_name for site in province.sites if site.mail_host}
+    hosts = {agency: hosts[agency] for agency in agencies if agency in hosts}
     key = _key(province)
 
     def ask(name: str) -> dict[str, Mailbox] | TramError:
@@ -278,8 +275,8 @@ def _counters(
     names = sorted({*hosts.values()})
     with ThreadPoolExecutor(parallel) as pool:
         answers = dict(zip(names, pool.map(ask, names), strict=True))
-    found = {agency: answers[name] for agency, name in hosts.items()}
+    found: dict[str, dict[str, Mailbox] | TramError] = {agency: answers[name] for agency, name in hosts.items()}
     return (
-        {agency: None if isinstance(one, TramError) else one for agency, one in found.items()},
+        {agency: None if isinstance(one := found.get(agency, {}), TramError) else one for agency in agencies},
         [one for one in answers.values() if isinstance(one, TramError)],
     )
