@@ -39,7 +39,7 @@ NAME = "benchaudit"
 RTTS = (0.02, 0.22)
 BOUNDS = {"bytes": 60_000, "round trips": 6, "cpu_seconds": 1.0}
 _LINE: Mapping[str, float] = {"down_bps": 50_000_000, "up_bps": 50_000_000, "loss": 0.0}
-_TRIES = 7
+_TRIES = 5
 
 
 def main() -> None:
