@@ -243,7 +243,7 @@ def name_all(session: Session, folder: str, shelf: str, names: Iterable[str]) ->
         f"cd {shlex.quote(folder)} && mkdir -p -m 0755 .shelves && cat >.shelves/{shlex.quote(shelf)} && "
         "sort -u .shelves/* >.named.new && chmod 0644 .named.new && mv .named.new named.txt"
     )
-    do(session, command, "".join(f"{name}\n" for name in names))
+    do(session, command, "".join(f"{name}\n" for name in (*names, f".shelves/{shelf}")))
 
 
 def do(session: Session, command: str, stdin: str = "") -> str:
