@@ -86,6 +86,8 @@ def without_foreign_font(packages: Path) -> None:
 def without_missing_maps(packages: Path) -> None:
     """Scripts do not name a map for debuggers that they came without: Django looks for every file that is named."""
     for script in packages.glob("mayan/apps/*/static/*/node_modules/**/*.js"):
+        if not script.is_file():
+            continue
         text = script.read_text(encoding="utf-8", errors="surrogateescape")
         named = MAP.search(text)
         if named and not (script.parent / named[1]).exists():
