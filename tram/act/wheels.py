@@ -19,7 +19,7 @@ from tram.act.staging import do, name_all, put
 from tram.act.target import targets
 from tram.core.errors import BadInput
 from tram.core.run import run
-from tram.register import Province
+from tram.register import Host, Province
 
 FOLDER = "/var/lib/tram-mirror/wheels"
 
@@ -29,6 +29,8 @@ _OLDEST_GLIBC = 5
 _WHEEL = re.compile(
     r"(?P<project>[A-Za-z0-9](?:[A-Za-z0-9._]*[A-Za-z0-9])?)-[A-Za-z0-9_.!+]+(?:-[A-Za-z0-9_.]+){3,4}\.whl"
 )
+_FOLDER = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
+_FILE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+@-]{0,200}")
 _FETCHED = timedelta(minutes=30)
 
 
@@ -39,6 +41,48 @@ class Shelf:
     url: str
     files: Mapping[str, int]
     sent: int
+
+
+def fill_folder(province: Province, key: CentreKey, folder: Path, name: str, *, dry: bool = False) -> Shelf:
+    """Have the files of a folder (not of those in it) on the hub's mirror, below wheels/<name>/, by their names.
+
+    Raises: BadInput for a name or files that cannot be served; NotReached, StepFailed.
+    """
+    store = store_of(province)
+    if not _FOLDER.fullmatch(name) or name in ("simple", "files"):
+        raise BadInput(
+            f"{name}: cannot name a folder of the mirror", hint="letters a-z, digits and -; not simple, files"
+        )
+    if not folder.is_dir():
+        raise BadInput(f"{folder}: is no folder")
+    files = {path.name: path.read_bytes() for path in sorted(folder.iterdir()) if path.is_file()}
+    strange = [one for one in files if not _FILE.fullmatch(one)]
+    if strange or not files:
+        reason = f"{strange[0]}: cannot be served by that name" if strange else f"{folder}: has no files"
+        raise BadInput(reason, hint="letters, digits and . _ + @ -; no . at the beginning")
+    url = f"https://mirror.{province.domain}:{MIRROR_PORT}/wheels/{name}"
+    sizes = {one: len(data) for one, data in files.items()}
+    if dry:
+        return Shelf(url, sizes, 0)
+    paths = {f"{name}/{one}": data for one, data in files.items()}
+    with come(targets(province, [store.inventory_name])[0], key) as session:
+        sent = put(session, FOLDER, paths)
+        name_all(session, FOLDER, f"folder-{name}", paths)
+    return Shelf(url, sizes, sent)
+
+
+def store_of(province: Province) -> Host:
+    """The hub's host that serves wheels.
+
+    Raises: BadInput when there is none.
+    """
+    store = with_function(province.hub, "mirror")
+    if store is None:
+        raise BadInput(
+            f"{province.folder}: the hub has no host with the function mirror",
+            hint=f"add it in sites/{province.hub.code}.yml, then run playbooks/antivirus.yml",
+        )
+    return store
 
 
 def fill_shelf(
@@ -54,12 +98,7 @@ def fill_shelf(
 
     Raises: BadInput for requirements without hashes, or what is not to be had as a wheel; NotReached, StepFailed.
     """
-    store = with_function(province.hub, "mirror")
-    if store is None:
-        raise BadInput(
-            f"{province.folder}: the hub has no host with the function mirror",
-            hint=f"add it in sites/{province.hub.code}.yml, then run playbooks/antivirus.yml",
-        )
+    store = store_of(province)
     with TemporaryDirectory(prefix="tram-wheels-") as made:
         folder = Path(made)
         download(requirements, suite, folder, beside)
@@ -92,7 +131,17 @@ def download(requirements: Path, suite: str, folder: Path, beside: Sequence[Path
     platforms = ["linux_x86_64", "manylinux1_x86_64", "manylinux2010_x86_64", "manylinux2014_x86_64"]
     platforms += [f"manylinux_2_{minor}_x86_64" for minor in range(_OLDEST_GLIBC, glibc + 1)]
     words = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-input"]
-    words += ["--require-hashes", "--only-binary", ":all:", "--implementation", "cp", "--python-version", python]
+    # Who names hashes names everything; what Debian has instead is left out on purpose.
+    words += [
+        "--require-hashes",
+        "--no-deps",
+        "--only-binary",
+        ":all:",
+        "--implementation",
+        "cp",
+        "--python-version",
+        python,
+    ]
     words += [word for name in platforms for word in ("--platform", name)]
     words += [word for one in beside for word in ("--find-links", str(one))]
     words += ["--dest", str(folder), "--requirement", str(requirements)]

@@ -17,7 +17,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
 from tram.act.key import CentreKey, load_key
 from tram.act.stage import Plan, Tell, stage
 from tram.act.staging import Limits
-from tram.act.wheels import Shelf, fill_shelf
+from tram.act.wheels import Shelf, fill_folder, fill_shelf
 from tram.bundle.packages import packages_of
 from tram.bundle.runtime import pack_of
 from tram.cli.i18n import _
@@ -61,6 +61,15 @@ WHEELS_EXAMPLES = (
 
 """
     + _("Ends with 0 when every wheel is there, 1 when one is not to be had, 2 for wrong input.")
+)
+
+FILES_EXAMPLES = (
+    _("Examples:")
+    + """
+
+  tram stage files build/npm npm
+
+  tram stage files build/npm npm --dry-run --json"""
 )
 
 Inventory = Annotated[Path, typer.Option("--inventory", "-i", metavar="DIR", help=_("The province's folder."))]
@@ -136,10 +145,29 @@ def wheels(
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     with console.status(_("Fetching")):
         shelf = fill_shelf(province, centre_key(province), requirements, suite, beside=find_links or [], dry=dry_run)
+    _show_shelf(shelf, as_json=as_json)
+
+
+@app.command("files", help=_("The files of a folder, below /wheels/NAME/ of the hub's mirror."), epilog=FILES_EXAMPLES)
+def files(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help=_("Where the files are."))],
+    name: Annotated[str, typer.Argument(metavar="NAME", help=_("What hosts know the folder by."))],
+    *,
+    inventory: Inventory = LAB,
+    dry_run: DryRun = False,
+    as_json: AsJson = False,
+) -> None:
+    """Put on the hub's mirror what no index has."""
+    province = load(inventory)
+    _show_shelf(fill_folder(province, centre_key(province), folder, name, dry=dry_run), as_json=as_json)
+
+
+def _show_shelf(shelf: Shelf, *, as_json: bool) -> None:
     if as_json:
         typer.echo(json.dumps(_plain_shelf(shelf), ensure_ascii=False, indent=1))
         return
     text = _("{count} files, {all}; {sent} sent to the hub.")
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
     console.print(text.format(count=len(shelf.files), all=size(sum(shelf.files.values())), sent=size(shelf.sent)))
     typer.echo(shelf.url)
 

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tram.act.wheels import download, pages
+from tram.act.wheels import download, fill_folder, pages
 from tram.core.errors import BadInput
+from tram.register import load
 
 DIGEST = "a" * 64
 
@@ -73,3 +74,30 @@ def test_each_project_has_a_page_with_all_its_wheels_and_their_hashes() -> None:
     page = made["simple/python-ldap/index.html"].decode()
     assert page.count("<a href=") == 2
     assert f'"../../files/{DIGEST}/python_ldap-3.4.4-cp311-cp311-linux_x86_64.whl#sha256={DIGEST}"' in page
+
+
+@pytest.mark.parametrize(
+    ("name", "files", "says"),
+    [
+        ("simple", ["a.tgz"], "cannot name a folder"),
+        ("../x", ["a.tgz"], "cannot name a folder"),
+        ("npm", [], "has no files"),
+        ("npm", ["công văn.tgz"], "cannot be served"),
+        ("npm", [".hidden"], "cannot be served"),
+    ],
+)
+def test_a_folder_is_served_by_plain_names_only(tmp_path: Path, name: str, files: list[str], says: str) -> None:
+    for file in files:
+        (tmp_path / file).write_bytes(b"x")
+    province = load(Path(__file__).parents[3] / "inventories/lab")
+    with pytest.raises(BadInput, match=says):
+        fill_folder(province, None, tmp_path, name)  # type: ignore[arg-type]
+
+
+def test_a_dry_run_says_what_a_folder_has(tmp_path: Path) -> None:
+    (tmp_path / "chart.js-3.9.1.tgz").write_bytes(b"four")
+    province = load(Path(__file__).parents[3] / "inventories/lab")
+    shelf = fill_folder(province, None, tmp_path, "npm", dry=True)  # type: ignore[arg-type]
+    assert (shelf.url, shelf.files, shelf.sent) == (
+        "https://mirror.tinh.example:8443/wheels/npm", {"chart.js-3.9.1.tgz": 4}, 0
+    )  # fmt: skip
