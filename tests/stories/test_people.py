@@ -18,7 +18,7 @@ from typer.testing import CliRunner, Result
 from tram.accounts.issuing import Slip
 from tram.accounts.slips import draw_slips
 from tram.cli.main import app
-from tram.lab.lab import Lab, down, up
+from tram.lab.lab import Lab, down, open_lab, up
 from tram.push.playbook import run_playbook
 
 from ..conftest import REPO, take_over
@@ -57,7 +57,7 @@ def lab(inventory: Path) -> Iterator[Lab]:
         patch.setenv("TRAM_LAB", name)
         patch.setenv("LC_ALL", "en_US.UTF-8")
         try:
-            found = up(inventory, name, print)
+            found = open_lab(mine) if mine else up(inventory, name, print)
             if not mine:
                 take_over(found)
                 for playbook in ("base", "pki", "dns", "directory", "mail"):
@@ -71,13 +71,13 @@ def lab(inventory: Path) -> Iterator[Lab]:
 class Centre:
     """An operator at the centre; `passwords` by address are those that were drawn."""
 
-    def __init__(self, lab: Lab, inventory: Path, folder: Path) -> None:
-        self.lab, self.inventory, self.folder = lab, inventory, folder
+    def __init__(self, lab: Lab, folder: Path) -> None:
+        self.lab, self.folder = lab, folder
         self.passwords: dict[str, str] = {}
         self.rosters: list[Path] = []
 
     def tram(self, *words: str | Path) -> Result:
-        ran = CliRunner().invoke(app, ["accounts", *map(str, words), "-i", str(self.inventory)])
+        ran = CliRunner().invoke(app, ["accounts", *map(str, words), "-i", str(self.lab.province.folder)])
         assert ran.exit_code == 0, (ran.output, ran.exception)
         return ran
 
@@ -117,8 +117,12 @@ class Centre:
 
 
 @pytest.fixture(scope="module")
-def centre(lab: Lab, inventory: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Centre]:
-    found = Centre(lab, inventory, tmp_path_factory.mktemp("rosters"))
+def centre(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Centre]:
+    found = Centre(lab, tmp_path_factory.mktemp("rosters"))
+    # Of a lab that was used before: nobody of last time.
+    root = "-Q -Y EXTERNAL -H ldapi:///"
+    those = f"ldapsearch {root} -LLL -o ldif-wrap=no -b dc=tinh,dc=example '(employeeNumber=CB*)' 1.1"
+    lab.sh(HUB, ["sh", "-c", f"{those} | sed -n 's/^dn: //p' | ldapdelete {root}"])
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("tram.cli.accounts.draw_slips", found.draw)
         yield found
