@@ -1,0 +1,177 @@
+"""An office's documents: taken in by a hub and one host of 4 GB, used, killed under load, upgraded in vain."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tram.core.run import run
+from tram.lab.lab import Lab, down, up
+from tram.push.playbook import Recap, run_playbook
+
+from ..conftest import LAB, REPO, take_over
+from ..person import wait_until
+
+pytestmark = [pytest.mark.lab, pytest.mark.long]
+
+NAME = f"docs{os.getpid() % 100000}"
+HOST = "so-noi-vu-srv1"
+BOOK = REPO / "playbooks/documents.yml"
+BROUGHT = "/srv/wheels"
+
+
+@pytest.fixture(scope="module")
+def wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Everything the role installs, brought by hand; $TRAM_TEST_WHEELS names a directory that has it."""
+    if there := os.environ.get("TRAM_TEST_WHEELS"):
+        return Path(there)
+    folder = tmp_path_factory.mktemp("wheels")
+    run([REPO / "scripts/documents-wheels", folder, "bookworm"], timeout=timedelta(minutes=20))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def inventory(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A province of a hub and one department that has documents."""
+    folder = tmp_path_factory.mktemp("province") / "lab"
+    shutil.copytree(LAB, folder)
+    (folder / "sites/huong-khe.yml").unlink()
+    for name in ("site_huong_khe", "site_so_noi_vu", "site_trung_tam"):
+        (folder / f"group_vars/{name}.yml").unlink()
+    functions = {
+        "trung-tam": ["hub_cache", "dns", "pki", "mirror", "antivirus_mirror"],
+        "so-noi-vu": ["antivirus", "documents"],
+    }
+    for code, names in functions.items():
+        path = folder / f"sites/{code}.yml"
+        site = yaml.safe_load(path.read_text(encoding="utf-8"))
+        site["hosts"][0]["functions"] = names
+        path.write_text(yaml.safe_dump(site, allow_unicode=True, sort_keys=False), encoding="utf-8")
+    urls = {"documents_wheels_url": f"file://{BROUGHT}/", "documents_scripts_url": f"file://{BROUGHT}/npm/"}
+    (folder / "group_vars/documents.yml").write_text(yaml.safe_dump(urls), encoding="utf-8")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def lab(inventory: Path, wheels: Path) -> Iterator[Lab]:
+    """The two hosts with all that documents stand on, and the wheels on the one's disk."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TRAM_LAB", NAME)
+        try:
+            found = up(inventory, NAME, print)
+            take_over(found)
+            for book in ("base", "pki", "dns", "antivirus"):
+                assert run_playbook(REPO / f"playbooks/{book}.yml", inventory).failures() == [], book
+            shutil.copytree(wheels, f"/proc/{found.machines[HOST].init_pid()}/root{BROUGHT}", dirs_exist_ok=True)
+            yield found
+        finally:
+            down(NAME)
+
+
+@pytest.fixture(scope="module")
+def first(lab: Lab, inventory: Path) -> Recap:
+    """The role's first run, on a bare host."""
+    dry = run_playbook(BOOK, inventory, extra=["--check"])
+    assert dry.failures() == []
+    return run_playbook(BOOK, inventory)
+
+
+def sh(lab: Lab, command: str, minutes: int = 9) -> str:
+    """A shell command on the host with the documents."""
+    ran = lab.sh(HOST, ["sh", "-c", command], timeout=timedelta(minutes=minutes))
+    assert ran.code == 0, ran
+    return ran.stdout.strip()
+
+
+def prove(inventory: Path, folder: Path) -> list[str]:
+    """Log in, upload, read, find, be refused malware, delete; what was not proven."""
+    run_playbook(REPO / "playbooks/verify/documents.yml", inventory, extra=["-e", f"verify_results_dir={folder}"])
+    proofs = json.loads((folder / "documents.json").read_text(encoding="utf-8"))
+    return [proof["proof"] for proof in proofs if not proof["ok"]]
+
+
+def test_a_bare_host_gets_documents_and_a_second_run_changes_nothing(first: Recap, inventory: Path) -> None:
+    assert first.failures() == []
+    second = run_playbook(BOOK, inventory)
+    assert second.failures() == []
+    assert second.changed() == []
+    assert run_playbook(BOOK, inventory, extra=["--check"]).changed() == []
+
+
+def test_a_document_is_taken_read_found_and_malware_is_refused(first: Recap, inventory: Path, tmp_path: Path) -> None:
+    assert first.failures() == []
+    assert prove(inventory, tmp_path) == []
+
+
+def test_memory_at_rest_is_within_its_bounds(first: Recap, lab: Lab) -> None:
+    assert first.failures() == []
+    command = (
+        "for pid in $(pgrep -u mayan); do grep -h ^Pss: /proc/$pid/smaps_rollup; done | awk '{s+=$2} END {print s}'"
+    )
+    pss = int(sh(lab, command)) // 1024
+    print(f"Mayan with web, workers and Redis at rest, host of 4 GB: {pss} MB PSS")
+    assert pss < 2000
+
+
+@pytest.mark.parametrize("process", ["mayan-web", "mayan-worker-fast", "mayan-worker-slow", "mayan-redis"])
+def test_a_process_that_is_killed_comes_back_and_works(
+    first: Recap, lab: Lab, inventory: Path, tmp_path: Path, process: str
+) -> None:
+    assert first.failures() == []
+    sh(lab, f"systemctl kill --kill-whom=all --signal=KILL {process}")
+    wait_until(
+        f"{process} runs again",
+        lambda: lab.sh(HOST, ["systemctl", "is-active", "--quiet", process]).code == 0,
+        timedelta(minutes=3),
+    )
+    assert prove(inventory, tmp_path) == []
+
+
+def test_without_the_scanner_nothing_is_taken(first: Recap, lab: Lab, inventory: Path, tmp_path: Path) -> None:
+    assert first.failures() == []
+    sh(lab, "systemctl stop tram-antivirus-watch clamav-daemon.socket clamav-daemon.service")
+    try:
+        missing = prove(inventory, tmp_path)
+    finally:
+        sh(lab, "systemctl start clamav-daemon.service tram-antivirus-watch")
+    assert len(missing) == 1
+    assert "503" in missing[0]
+    assert "không quét được mã độc lúc này" in missing[0]
+
+
+def test_an_upgrade_that_fails_is_taken_back_and_nothing_is_lost(
+    first: Recap, lab: Lab, inventory: Path, tmp_path: Path
+) -> None:
+    """It breaks half way: a table is there that was not, another is gone."""
+    assert first.failures() == []
+    before = sh(lab, "tram-mayan state")
+    release = before.split("wanted ")[1].split()[0]
+    sh(
+        lab,
+        "cat >/tmp/upgrade.py <<'X'\n"
+        "import sys\nsys.path.insert(0, '/usr/local/lib/tram-mayan')\n"
+        "from tram_documents import database, place\n"
+        "real = place.manage\n"
+        "def broken(name, *words, **more):\n"
+        "    database.psql('CREATE TABLE half (a int); DROP TABLE auth_group CASCADE', 'mayan')\n"
+        "    raise place.Trouble('broken on purpose')\n"
+        "database.manage = broken\n"
+        f"try:\n    database.upgrade('{release}', 'next')\n"
+        "except place.Trouble as error:\n    print(error)\nX\n"
+        "python3 -B /tmp/upgrade.py",
+    )
+    assert (
+        sh(lab, "runuser -u postgres -- psql -Atc \"SELECT count(*) FROM pg_tables WHERE tablename='half'\" mayan")
+        == "0"
+    )
+    again = run_playbook(BOOK, inventory)
+    assert again.failures() == []
+    assert sh(lab, "tram-mayan state") == before
+    assert prove(inventory, tmp_path) == []
