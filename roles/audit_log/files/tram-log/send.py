@@ -12,7 +12,6 @@ import argparse
 import json
 import os
 import random
-import re
 import select
 import socket
 import ssl
@@ -54,8 +53,8 @@ def session(options: argparse.Namespace) -> None:
         hello = json.loads(record.read_frame(sock))
         keep_seal(options.state, hello)
         cursor = str(hello["cursor"])
-        gap = lost(cursor) if cursor else 0
-        with Journal(cursor, options) as journal:
+        start, gap = resume(cursor) if cursor else (f"--since=-{options.first_seconds}s", 0)
+        with Journal(start, options) as journal:
             packer = zlib.compressobj(9, zlib.DEFLATED, -15)
             until = time.monotonic() + SESSION_SECONDS
             budget = float(options.bytes_per_second * 10)
@@ -99,28 +98,51 @@ def keep_seal(state: Path, answer: dict[str, object]) -> None:
     temporary.rename(state / "seal")
 
 
-def lost(cursor: str) -> int:
-    """How many entries of the journal are gone behind the cursor (0: none; 1 when it cannot be counted)."""
+def resume(cursor: str) -> tuple[str, int]:
+    """Where journalctl is to go on behind the cursor; and how many entries are gone there (0: none; 1 when it cannot be
+    counted).
+
+    A journal that lost its end, in a power cut or with a disk as it was before, gives the numbers behind it once more:
+    by its number the cursor would then hide all that is new, so it goes on by the time.
+    """
+    by_number = f"--after-cursor={cursor}"
     try:
-        seen = subprocess.run(
-            ["journalctl", f"--cursor={cursor}", "-n1", "--no-tail", "--output=export", "--output-fields=_BOOT_ID"],
-            capture_output=True, text=True, errors="replace", timeout=120, check=False,
-        )  # fmt: skip
-    except subprocess.TimeoutExpired:
-        return 1
-    found = re.search(r"^__CURSOR=(.*)$", seen.stdout, re.MULTILINE)
-    if seen.returncode != 0 or not found:
-        return 1
-    was, now = place(cursor), place(found[1])
-    if was == now:
-        return 0
-    return max(1, now[1] - was[1]) if was[0] == now[0] else 1
+        was, found = Place.of(cursor), first(cursor)
+    except ValueError:
+        return by_number, 1
+    now = Place.of(found) if found else None
+    if now is None or (now.numbering == was.numbering and now.number == was.number and now.time != was.time):
+        seconds, micro = divmod(was.time + 1, 10**6)
+        return (f"--since=@{seconds}.{micro:06d}" if was.time else by_number), 1
+    if now.numbering != was.numbering:
+        return by_number, 1
+    return by_number, now.number - was.number
 
 
-def place(cursor: str) -> tuple[str, int]:
-    """Which numbering of the journal a cursor is of, and its number there."""
-    parts = dict(part.split("=", 1) for part in cursor.split(";") if "=" in part)
-    return parts.get("s", ""), int(parts.get("i", "0"), 16)
+def first(cursor: str) -> str:
+    """The cursor of the first entry at the cursor or behind it; empty when there is none."""
+    command = ["timeout", "120", "journalctl", f"--cursor={cursor}", "--no-pager", "--quiet", "--output=export",
+               "--output-fields=_BOOT_ID"]  # fmt: skip
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as seen:
+        assert seen.stdout is not None
+        found = next((line for line in seen.stdout if line.startswith(b"__CURSOR=")), b"")
+        seen.terminate()  # all that follows is not asked for
+    return found.decode(errors="replace").strip().partition("=")[2]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """What a cursor says: which numbering of the journal, the number there, and when (microseconds)."""
+
+    numbering: str
+    number: int
+    time: int
+
+    @classmethod
+    def of(cls, cursor: str) -> Place:
+        """Raises: ValueError."""
+        parts = dict(part.split("=", 1) for part in cursor.split(";") if "=" in part)
+        return cls(parts.get("s", ""), int(parts.get("i", "0"), 16), int(parts.get("t", "0"), 16))
 
 
 @dataclass(slots=True)
@@ -140,10 +162,9 @@ class Batch:
 
 
 class Journal:
-    """What matters of the journal behind a cursor, as it comes."""
+    """What matters of the journal from a place on (`start`: how journalctl is told it), as it comes."""
 
-    def __init__(self, cursor: str, options: argparse.Namespace) -> None:
-        start = f"--after-cursor={cursor}" if cursor else f"--since=-{options.first_seconds}s"
+    def __init__(self, start: str, options: argparse.Namespace) -> None:
         # --merge: without it --follow looks at the present boot only, and what came before a power cut is never sent.
         self.command = ["journalctl", "--follow", "--merge", "--no-tail", "--quiet", "--all", "--output=json",
                         f"--output-fields={FIELDS}", start, *matches(options)]  # fmt: skip
