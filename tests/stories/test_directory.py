@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from tram.lab.lab import Lab, down, up
+from tram.lab.lab import Lab, down, open_lab, up
 from tram.push.playbook import Recap, run_playbook
 
 from ..conftest import LAB, REPO, take_over
@@ -51,6 +51,8 @@ def inventory_in(folder: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def inventory(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    if mine := os.environ.get("TRAM_TEST_LAB"):
+        return open_lab(mine).province.folder
     return inventory_in(tmp_path_factory.mktemp("province"))
 
 
