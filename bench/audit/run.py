@@ -39,6 +39,7 @@ NAME = "benchaudit"
 RTTS = (0.02, 0.22)
 BOUNDS = {"bytes": 60_000, "round trips": 6, "cpu_seconds": 1.0}
 _LINE: Mapping[str, float] = {"down_bps": 50_000_000, "up_bps": 50_000_000, "loss": 0.0}
+STEPS = ("fleet", "round_trips")
 _TRIES = 5
 
 
@@ -47,7 +48,12 @@ def main() -> None:
     options.add_argument("--hosts", type=int, default=32, help="real hosts to boot (default: %(default)s)")
     options.add_argument("--lab", default=NAME, help="name of the lab that is made for it (default: %(default)s)")
     options.add_argument("--parallel", type=int, default=8, help="of them at once (default: %(default)s)")
+    options.add_argument("--steps", nargs="+", choices=STEPS, default=STEPS, help="what to measure (default: both)")
     asked = options.parse_args()
+    results = HERE / "results.json"
+    found: dict[str, Any] = {"load": {}}
+    if set(asked.steps) != set(STEPS):
+        found = json.loads(results.read_text(encoding="utf-8"))
     with tempfile.TemporaryDirectory(prefix="tram-bench-audit-") as folder:
         register = Path(folder) / "register"
         make_register(register, asked.hosts)
@@ -58,15 +64,16 @@ def main() -> None:
             taken = bootstrap(targets(lab.province, [], every=True), Entry(agent=False), key)
             if bad := [result for result in taken if result.outcome is not Outcome.DONE]:
                 raise SystemExit(f"not taken over: {bad}")
-            found: dict[str, Any] = {
-                "cores": os.cpu_count(),
-                "load": round(os.getloadavg()[0], 1),
-                "fleet": fleet(lab, asked.parallel),
-                "round_trips": [round_trips(lab, *case) for case in CASES],
-            }
+            found["cores"] = os.cpu_count()
+            for step in asked.steps:
+                found["load"][step] = round(os.getloadavg()[0], 1)
+                if step == "fleet":
+                    found[step] = fleet(lab, asked.parallel)
+                else:
+                    found[step] = [round_trips(lab, *case) for case in CASES]
         finally:
             down(asked.lab)
-    (HERE / "results.json").write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    results.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     write(found)
     worst = found["fleet"]["worst"]
     trips = found["round_trips"][0]["round_trips"]
@@ -206,7 +213,7 @@ def write(found: Mapping[str, Any]) -> None:
     whole, rows = found["fleet"], found["round_trips"]
     lines = [
         f"{whole['hosts']} hosts, {whole['parallel']} at once, {whole['wall']} s in all; {found['cores']} cores for all"
-        f" of them and the centre, load {found['load']} before.",
+        f" of them and the centre, load {found['load']['fleet']} before.",
         "",
         "| a host | bytes, both ways | CPU seconds of the host | seconds |",
         "|---|---|---|---|",
@@ -221,6 +228,7 @@ def write(found: Mapping[str, Any]) -> None:
     for row in rows:
         low, high = (f"{seconds} s, {row['without_work'][rtt]} s" for rtt, seconds in row["seconds"].items())
         lines.append(f"| {row['what']} | {row['round_trips']} | {low} | {high} |")
+    lines += ["", f"Load before these conversations: {found['load']['round_trips']}."]
     page = HERE / "README.md"
     text = page.read_text(encoding="utf-8")
     head, _, rest = text.partition("<!-- table -->\n")
