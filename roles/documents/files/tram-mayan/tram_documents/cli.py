@@ -8,7 +8,7 @@ import subprocess
 import sys
 
 from . import build, database, fetch, translation
-from .place import CURRENT, ETC, STATE, Trouble, manage, read, release, wanted, write
+from .place import CURRENT, ETC, LIB, STATE, Trouble, manage, read, release, wanted, write
 
 
 def state() -> dict[str, str]:
@@ -24,8 +24,9 @@ def state() -> dict[str, str]:
 
 
 def accounts_word() -> str:
-    """The accounts the role makes, in a word (the file and the word are root's alone)."""
-    return hashlib.sha256((ETC / "accounts.json").read_bytes()).hexdigest()
+    """The accounts the role makes and what they may, in a word (the file and the word are root's alone)."""
+    what = LIB / "tram_mayan/management/commands/tram_accounts.py"
+    return hashlib.sha256((ETC / "accounts.json").read_bytes() + what.read_bytes()).hexdigest()
 
 
 def is_done() -> bool:

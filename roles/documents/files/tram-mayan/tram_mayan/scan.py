@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, BinaryIO
 
 from django.conf import settings
+from django.db import OperationalError
 from django.http import HttpRequest, HttpResponse, JsonResponse
 
 from . import clamd
@@ -47,6 +48,10 @@ def scan(file: BinaryIO, name: str, who: str) -> None:
         raise
     finally:
         file.seek(0)
+
+
+class ScannerAway(OperationalError):
+    """Mayan tries such a task again, and keeps what was uploaded until then."""
 
 
 class ScanUploads:
@@ -89,9 +94,12 @@ def answer(said: str, status: int) -> HttpResponse:
 def before_it_is_kept(instance: Any = None, kwargs: dict[str, Any] | None = None) -> None:
     """Mayan's hook before a document's file is made: whatever door it came by, and whatever was unpacked of it.
 
-    Raises clamd.Infected or clamd.NoAnswer: the file does not come to be.
+    Raises clamd.Infected, and the file does not come to be; ScannerAway, and it is tried again until somebody knows.
     """
     del instance
     given = kwargs or {}
     file = given["file_object"]
-    scan(file, str(getattr(file, "name", "?")), str(given.get("user") or "?"))
+    try:
+        scan(file, str(getattr(file, "name", "?")), str(given.get("user") or "?"))
+    except clamd.NoAnswer as why:
+        raise ScannerAway(f"the scanner did not answer: {why}") from why

@@ -34,6 +34,13 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = 5_000_000
 CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_REJECT_ON_WORKER_LOST = True
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+# While the scanner is away what was uploaded waits, however long, and is tried every minute (tram_mayan.scan).
+CELERY_TASK_ANNOTATIONS = {
+    "mayan.apps.documents.tasks.document_file_tasks.task_document_file_create": {
+        "max_retries": None,
+        "default_retry_delay": 60,
+    }
+}
 CELERY_BROKER_TRANSPORT_OPTIONS = {"visibility_timeout": 6 * 3600}
 
 if _ROLE["ldap"]["url"]:
