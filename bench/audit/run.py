@@ -18,6 +18,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -100,16 +101,23 @@ def fleet(lab: Lab, parallel: int) -> dict[str, Any]:
     province = lab.province
     pairs = [(site, host) for site in province.sites for host in site.hosts]
     before = {site.code: carried(lab, site.code) for site, _ in pairs if not site.is_hub}
-    cpu = {host.inventory_name: cpu_seconds(lab, host.inventory_name) for _, host in pairs}
+
+    def one(host: Host) -> tuple[Looked, float]:
+        """What a host works while it is asked, and not while it waits for its turn."""
+        had = cpu_seconds(lab, host.inventory_name)
+        (looked,) = look_at_all(province, [host], everything())
+        return looked, cpu_seconds(lab, host.inventory_name) - had
+
     began = time.monotonic()
-    seen = look_at_all(province, [host for _, host in pairs], everything(), parallel=parallel)
+    with ThreadPoolExecutor(parallel) as pool:
+        seen = list(pool.map(one, [host for _, host in pairs]))
     wall = time.monotonic() - began
     rows: list[dict[str, Any]] = []
-    for (site, host), looked in zip(pairs, seen, strict=True):
+    for (site, host), (looked, cpu) in zip(pairs, seen, strict=True):
         assert not looked.error, f"{host.inventory_name}: {looked.error}"
         name = host.inventory_name
         row: dict[str, Any] = {"host": name, "line": site.link.link_class if site.link else "none", "way": looked.way}
-        row |= {"seconds": round(looked.seconds, 2), "cpu_seconds": round(cpu_seconds(lab, name) - cpu[name], 2)}
+        row |= {"seconds": round(looked.seconds, 2), "cpu_seconds": round(cpu, 2)}
         if not site.is_hub:
             row["bytes"] = carried(lab, site.code) - before[site.code]
         rows.append(row)
