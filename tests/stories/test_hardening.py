@@ -164,12 +164,11 @@ def _plan() -> dict[str, list[tuple[str, float]]]:
 
 
 def _kill(ground: Ground, kills: Mapping[str, Sequence[tuple[str, float]]]) -> None:
-    """Kill and run again, on both hosts at a time; print what happened and assert that nothing is wrong."""
+    """Kill and run again, on both hosts at a time; print what happens, as it does, and assert that nothing is wrong."""
+    print()
     began = time.monotonic()
     with ThreadPoolExecutor(len(kills)) as pool:
         told = [*pool.map(lambda host: [_killed(ground, host, how, share) for how, share in kills[host]], kills)]
-    print()
-    print("\n".join(line for lines in told for line, _ in lines))
     print(f"{sum(map(len, kills.values()))} kills: {time.monotonic() - began:.0f} s")
     assert [(line, left) for lines in told for line, left in lines if left] == []
 
@@ -200,7 +199,9 @@ def _killed(ground: Ground, host: str, how: str, share: float) -> tuple[str, lis
     wrong = ground.again(host, how)
     wrong += ground.differences(host)
     seconds = time.monotonic() - began
-    return f"{host}: {how}, {where}: {len(halfway)} differences, again: {len(wrong)} ({seconds:.0f} s)", wrong
+    told = f"{host}: {how}, {where}: {len(halfway)} differences, again: {len(wrong)} ({seconds:.0f} s)"
+    print("\n".join([told, *wrong]), flush=True)
+    return told, wrong
 
 
 def _kill_pushed(ground: Ground, host: str, how: str, share: float) -> str:
