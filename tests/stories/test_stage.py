@@ -32,7 +32,7 @@ NAME = f"stage{os.getpid() % 100000}"
 SITE, HUB = "huong-khe", "trung-tam-hub1"
 CACHE, FIRST, SECOND = (f"{SITE}-srv{number}" for number in (1, 2, 3))
 VIETNAM = timedelta(hours=7)
-SAYING_SO = 150_000
+SAYING_SO = 200_000
 """Bytes: to ask three hosts what they have, and to hear it, when nothing else is to travel."""
 OVER = 1.1
 

@@ -40,7 +40,7 @@ _ASK = (
     "for f in sources.list.d/*.list sources.list.d/*.sources; do "
     '[ ! -s "$f" ] || { echo "#tram ${f#*/}"; cat "$f"; }; done; echo "#tram"; }; '
     "dpkg-query --show --showformat " + shlex.quote("".join(f"{name}: ${{{name}}}\\n" for name in _FIELDS) + "\\n") +
-    "; } | gzip -c | base64 -w0"
+    "; } | gzip -9c"
 )  # fmt: skip
 
 
@@ -111,10 +111,11 @@ def ask(target: Target, key: CentreKey, packages: Sequence[str]) -> Wanting:
 
     Raises: NotReached, IdentityUnknown, LoginRefused, StepFailed.
     """
+    said = BytesIO()
     with come(target, key) as session:
-        answer = session.run(_ASK)
+        answer = session.save(_ASK, said, within=timedelta(minutes=2))
     try:
-        text = gzip.decompress(base64.b64decode(answer.stdout, validate=True)).decode()
+        text = gzip.decompress(said.getvalue()).decode()
         architecture, _, rest = text.partition("\n")
         lists, _, status = rest.partition("#tram\n")
         parts = [part.partition("\n") for part in lists.split("#tram ")[1:]]

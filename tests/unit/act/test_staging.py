@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import base64
 import gzip
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import pytest
 
@@ -25,8 +24,8 @@ HUB, FAR, NEAR = "trung-tam-hub1", "huong-khe-srv1", "so-noi-vu-srv1"
 class Says:
     """A session on which a host says one thing."""
 
-    def __init__(self, text: str) -> None:
-        self.text = text
+    def __init__(self, said: bytes) -> None:
+        self.said = said
 
     def __enter__(self) -> Says:
         return self
@@ -34,18 +33,19 @@ class Says:
     def __exit__(self, *_: object) -> None:
         pass
 
-    def run(self, _command: str, **_: object) -> Answer:
-        return Answer(0, self.text, "")
+    def save(self, _command: str, file: BinaryIO, **_: object) -> Answer:
+        file.write(self.said)
+        return Answer(0, "", "")
 
 
-def told(text: str) -> str:
-    return base64.b64encode(gzip.compress(text.encode(), mtime=0)).decode()
+def told(text: str) -> bytes:
+    return gzip.compress(text.encode(), mtime=0)
 
 
 @pytest.fixture
-def says(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
-    def set_answer(text: str) -> None:
-        monkeypatch.setattr("tram.act.staging.come", lambda *_: Says(text))
+def says(monkeypatch: pytest.MonkeyPatch) -> Callable[[bytes], None]:
+    def set_answer(said: bytes) -> None:
+        monkeypatch.setattr("tram.act.staging.come", lambda *_: Says(said))
 
     return set_answer
 
@@ -54,7 +54,7 @@ class Named:
     name = "a-srv1"
 
 
-def test_a_hosts_packages_and_sources_are_read(says: Callable[[str], None]) -> None:
+def test_a_hosts_packages_and_sources_are_read(says: Callable[[bytes], None]) -> None:
     says(told(
         "amd64\n#tram sources.list\ndeb http://deb.example/ trixie main\n#tram own.sources\nTypes: deb\n#tram\n"
         "Package: age\nStatus: install ok installed\nEssential: \nVersion: 1\n\n"
@@ -68,8 +68,12 @@ def test_a_hosts_packages_and_sources_are_read(says: Callable[[str], None]) -> N
     assert found.status == "Package: age\nStatus: install ok installed\nVersion: 1\n\n"
 
 
-@pytest.mark.parametrize("text", ["", "sh: 1: dpkg: not found", told("amd64\n#tram\n"), told("x")])
-def test_a_host_that_says_something_else_is_no_debian_host(says: Callable[[str], None], text: str) -> None:
+@pytest.mark.parametrize(
+    "text",
+    [b"", b"sh: 1: dpkg: not found", told("amd64\n#tram\n"), told("x")],
+    ids=["nothing", "no program", "no sources", "another text"],
+)
+def test_a_host_that_says_something_else_is_no_debian_host(says: Callable[[bytes], None], text: bytes) -> None:
     says(text)
     with pytest.raises(StepFailed):
         ask(Named(), None, [])  # type: ignore[arg-type]
