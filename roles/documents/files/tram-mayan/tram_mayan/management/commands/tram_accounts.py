@@ -21,7 +21,8 @@ ADMINISTRATOR = "quan-tri"
 PROBE = "kiem-tra"
 TYPE = "Kiểm tra hệ thống"
 MAY = [
-    "documents.document_type_view", "documents.document_create", "documents.document_view", "documents.document_trash",
+    "documents_types.document_type_view",
+    "documents.document_create", "documents.document_view", "documents.document_trash",
     "documents.document_delete",
     "documents.document_file_view", "documents.document_version_view", "documents.document_file_new",
     "ocr.ocr_content_view", "document_parsing.content_view",
