@@ -19,7 +19,8 @@ _SOME = 3
 def print_staged(console: Console, staged: Staged, title: str, *, dry: bool, opens: str) -> None:
     """Caches, then hosts, then what an operator can do."""
     caches = Table(title=escape(title))
-    for heading in (both("Cache"), both("Needed"), both("Missing"), both("Fetched"), both("State")):
+    caches.add_column(both("Cache"), no_wrap=True)
+    for heading in (both("Needed"), both("Missing"), both("Fetched"), both("State")):
         caches.add_column(heading, overflow="fold")
     for cache in staged.caches:
         filled = cache.filled
@@ -27,7 +28,8 @@ def print_staged(console: Console, staged: Staged, title: str, *, dry: bool, ope
         caches.add_row(cache.host, *sizes, _cache_word(cache, dry=dry))
     console.print(caches)
     hosts = Table()
-    for heading in (both("Host"), both("Packages missing"), both("Package lists"), both("Runtime"), both("State")):
+    hosts.add_column(both("Host"), no_wrap=True)
+    for heading in (both("Packages missing"), both("Package lists"), both("Runtime"), both("State")):
         hosts.add_column(heading, overflow="fold")
     for host in staged.hosts:
         missing = "?" if host.bytes is None else f"{host.files} · {size(host.bytes)}"
