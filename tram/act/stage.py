@@ -170,11 +170,13 @@ class _Staging:
         if host and cache:
             self._site_cache(host, cache, mine, limits)
             left = None if left is None else left - (cache.filled.fetched if cache.filled else 0)
+        # What is brought to hosts comes last: how much package lists are is known when they have come.
+        why = cache.filled.why_left if cache and cache.filled else ""
         for standing in mine:
             if standing.problem is not None:
                 continue
-            if left is not None and left <= 0:
-                standing.why = "cap"
+            if why or (left is not None and left <= 0):
+                standing.why = why or "cap"
                 continue
             self._prepare(standing, host or self.store, limits)
             if left is not None and standing.prepared and not cache:

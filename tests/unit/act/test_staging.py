@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -172,3 +173,25 @@ def test_a_sites_cap_counts_what_its_hosts_are_brought(ways: Ways, province: Pro
     plan = Plan([near, near], two.packages, {}, two.limits, parallel=1)
     found = stage(province, plan, None, quiet)  # type: ignore[arg-type]
     assert [host.why for host in found.hosts] == ["", "cap"]
+
+
+def test_hosts_wait_when_their_sites_cache_did_not_get_all(
+    ways: Ways, province: Province, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = planned(province, {"trung-tam": Limits(), "so-noi-vu": Limits(max_bytes=400), "huong-khe": Limits()})
+    near = next(pair for pair in plan.hosts if pair[1].inventory_name == NEAR)
+    with_cache = replace(near[1], functions=("site_cache",))
+    site = replace(near[0], hosts=(with_cache,))
+    in_part = replace(province, sites=tuple(site if one.code == site.code else one for one in province.sites))
+    fill = ways.fill
+
+    def some(target: Any, key: Any, **given: Any) -> Filled:
+        found = fill(target, key, **given)
+        if target.name == NEAR:
+            found.left, found.why_left = ("http://x/a.deb",), "cap"
+        return found
+
+    monkeypatch.setattr(staging_of, "fill", some)
+    found = stage(in_part, replace(plan, hosts=[(site, with_cache)]), None, quiet)  # type: ignore[arg-type]
+    assert [host.why for host in found.hosts] == ["cap"]
+    assert ("prepare", NEAR) not in ways.done
