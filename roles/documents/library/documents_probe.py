@@ -150,12 +150,12 @@ class Probe:
         return None if status in (502, 503, 504) else (status, text)
 
     def log_in(self) -> None:
-        """A wrong password, then the right one."""
-        form = {"username": self.params["user"], "password": "not the password"}
+        """A stranger, then the account. Not the account with a wrong password: it would be locked by its own proofs."""
+        form = {"username": f"nguoi-la-{self.word.lower()}", "password": "not the password"}
         status, _ = self.client.ask("POST", "/api/v4/auth/token/obtain/", json.dumps(form).encode(), "application/json")
         if status != 400:
-            raise Unexpected(f"a wrong password was answered with {status}")
-        form["password"] = self.params["password"]
+            raise Unexpected(f"a stranger was answered with {status}")
+        form = {"username": self.params["user"], "password": self.params["password"]}
         self.client.token = self.client.api("POST", "auth/token/obtain/", form)["token"]
 
     def upload(self) -> None:
@@ -214,7 +214,7 @@ class Probe:
 
 STEPS = [
     ("page", "Trang đăng nhập tiếng Việt qua TLS · Vietnamese login page over TLS"),
-    ("log_in", "Mật khẩu sai bị từ chối, đúng thì vào · wrong password refused, right one taken"),
+    ("log_in", "Người lạ bị từ chối, tài khoản thì vào · a stranger is refused, the account is taken"),
     ("upload", "Tải lên một văn bản · a document is uploaded"),
     ("read", "Đọc chữ trong văn bản và trong ảnh · its text is parsed and recognised"),
     ("find", "Tìm thấy bằng một từ trong văn bản · found by a word inside"),
