@@ -71,7 +71,7 @@ class Client:
         connection = http.client.HTTPSConnection(self.name, timeout=180)
         connection.sock = self.context.wrap_socket(raw, server_hostname=self.name)
         with contextlib.closing(connection):
-            headers = {"Accept": "application/json", "Accept-Language": "vi"}
+            headers = {"Accept": "application/json", "Accept-Language": "en"}
             headers.update({"Content-Type": kind} if kind else {})
             headers.update({"Authorization": f"Token {self.token}"} if self.token else {})
             connection.request(method, path, body or None, headers)
