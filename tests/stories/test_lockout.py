@@ -87,6 +87,11 @@ class Ground:
             lines = [KINDS[name].script for name in names]
             (self.inventory / f"host_vars/{host}.yml").write_text(json.dumps({"lockout": lines, **SECONDS}))
 
+    def install(self) -> None:
+        """What takes deliveries, on every host: a first delivery would bring it, and the host not be as before."""
+        with ThreadPoolExecutor(4) as pool:
+            list(pool.map(lambda host: install_host(load(self.inventory), host), self.hosts))
+
     def push(self, hosts: Sequence[str], *extra: str) -> Recap:
         """Plain Ansible."""
         words = ["--limit", ",".join(hosts), *extra]
@@ -212,8 +217,7 @@ def test_each_lock_out_that_is_pushed_is_taken_back_by_the_host_and_the_next_run
 
 def test_each_lock_out_that_is_delivered_is_taken_back_and_reported(ground: Ground) -> None:
     harmed = dict(zip(ground.hosts, KINDS, strict=False))
-    with ThreadPoolExecutor(4) as pool:
-        list(pool.map(lambda host: install_host(load(ground.inventory), host), ground.hosts))
+    ground.install()
     ground.harms({host: [kind] for host, kind in harmed.items()})
     before = {host: ground.state(host) for host in harmed}
     began = time.monotonic()
@@ -233,6 +237,7 @@ def test_of_20_random_lock_outs_no_host_is_lost(ground: Ground) -> None:
     """Up to three harms at once; in some the line is cut in the window in which the centre should come, in some the
     power."""
     chance = random.Random(SEED)
+    ground.install()
     lost, began = [], time.monotonic()
     for first in range(0, RANDOM, HOSTS):
         hosts = ground.hosts[: min(HOSTS, RANDOM - first)]
