@@ -33,6 +33,14 @@ def repo() -> Path:
     return REPO
 
 
+@pytest.fixture(autouse=True)
+def mask() -> Iterator[None]:
+    """What a program of ours narrows for its own process (tram.site) stays with the test that called it."""
+    before = os.umask(0o022)
+    yield
+    os.umask(before)
+
+
 @pytest.fixture(scope="session")
 def province_lab() -> Iterator[Lab]:
     """The default province in a box, bare hosts, for the whole session.

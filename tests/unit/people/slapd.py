@@ -156,7 +156,7 @@ def _unprivileged(folder: Path) -> list[str]:
     if os.getuid() != 0:
         return []
     user = pwd.getpwnam("openldap")
-    for path in (folder, folder / "config", folder / "database"):
+    for path in (folder, *folder.iterdir()):
         os.chown(path, user.pw_uid, user.pw_gid)
     return ["setpriv", f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups"]
 
