@@ -106,8 +106,12 @@ def _find(target: Target, transport: paramiko.Transport, fingerprint: str) -> pa
     return transport
 
 
-def _greet(target: Target, kinds: Sequence[str]) -> paramiko.Transport | None:
-    """A connection on which the host has shown a key of one of these kinds; None when it has none of them."""
+def _greet(target: Target, kinds: Sequence[str], again: bool = True) -> paramiko.Transport | None:
+    """A connection on which the host has shown a key of one of these kinds; None when it has none of them.
+
+    A handshake that breaks after the host has said what it is, is tried a second time: now and then paramiko misreads a
+    packet at the change to the new keys (paramiko issue 2354).
+    """
     transport = paramiko.Transport(_dial(target))
     transport.banner_timeout = ANSWER.total_seconds()
     transport.get_security_options().key_types = [
@@ -125,6 +129,8 @@ def _greet(target: Target, kinds: Sequence[str]) -> paramiko.Transport | None:
         ) from error
     except (paramiko.SSHException, EOFError, OSError) as error:
         transport.close()
+        if again and transport.remote_version and not isinstance(error, OSError):
+            return _greet(target, kinds, again=False)
         raise _silent(target, "nothing that speaks ssh answers there") from error
     return transport
 

@@ -41,6 +41,7 @@ class SimulatedHost:
         self.script_error = ""
         self.hangs_up_on = ""
         self.falls_silent_on = ""
+        self.broken_greetings = 0
         self.programs: dict[str, tuple[int, str, str]] = {}
         self.commands: list[str] = []
         self.logins: list[str] = []
@@ -53,6 +54,10 @@ class SimulatedHost:
         with suppress(OSError):
             while True:
                 line, _ = self.listener.accept()
+                if self.broken_greetings:
+                    self.broken_greetings -= 1
+                    line.sendall(b"SSH-2.0-broken\r\n" + b"\xff" * 16)
+                    continue
                 transport = paramiko.Transport(line)
                 for key in self.keys:
                     transport.add_server_key(key)

@@ -87,6 +87,16 @@ def test_a_host_behind_a_proxy_command_is_reached_through_it(
     assert (result.outcome, result.problem) == (Outcome.DONE, None)
 
 
+@pytest.mark.parametrize(("broken", "outcome"), [(1, Outcome.DONE), (2, Outcome.NOT_REACHED)])
+def test_a_greeting_that_breaks_is_tried_a_second_time(
+    simulate: Simulate, aim: Aim, centre_key: CentreKey, broken: int, outcome: Outcome
+) -> None:
+    host = simulate()
+    host.broken_greetings = broken
+    result = bootstrap_host(aim(host.port), Entry(password=host.password, agent=False, first=NEW), centre_key)
+    assert result.outcome is outcome
+
+
 @pytest.mark.parametrize("parallel", [1, 4])
 def test_one_hosts_trouble_does_not_stop_the_others(
     simulate: Simulate, aim: Aim, centre_key: CentreKey, parallel: int
