@@ -51,21 +51,30 @@ def test_only_messages_handed_in_with_a_login_are_counted(program: ModuleType) -
         said("4cXyZ12AbC: message-id=<x sasl_username=lua-dao@tinh.example>"),
         said([1, 2]),
     ]
-    state = program.count(NOTHING, lines, TODAY)
+    state = program.count(NOTHING, lines, TODAY, by_time=True)
     assert state["days"] == {"2026-11-22": {"an.l@huong-khe.tinh.example": 2}}
     assert "192.0.2" not in json.dumps(state)
 
 
 def test_counting_twice_counts_once_also_when_the_journal_lost_the_place(program: ModuleType) -> None:
     lines = [said(HANDED_IN.format("a@x.example"), NOW - timedelta(hours=1)), said(HANDED_IN.format("a@x.example"))]
-    once = program.count(NOTHING, lines, TODAY)
+    once = program.count(NOTHING, lines, TODAY, by_time=True)
     assert once["cursor"] == "s=1"
-    assert program.count(once, lines, TODAY) == once
+    assert program.count(once, lines, TODAY, by_time=True) == once
+
+
+def test_a_clock_that_went_back_stops_no_counting(program: ModuleType) -> None:
+    once = program.count(NOTHING, [said(HANDED_IN.format("a@x.example"))], TODAY, by_time=True)
+    back = [said(HANDED_IN.format("a@x.example"), NOW - timedelta(hours=3), "s=2")]
+    again = program.count(once, back, TODAY, by_time=False)
+    assert (again["cursor"], again["days"]) == ("s=2", {"2026-11-22": {"a@x.example": 2}})
 
 
 def test_days_out_of_reach_are_forgotten(program: ModuleType) -> None:
     days = {"2026-10-23": {"a@x.example": 5}, "2026-10-24": {"a@x.example": 1}}
-    assert program.count(NOTHING | {"days": days}, [], TODAY)["days"] == {"2026-10-24": {"a@x.example": 1}}
+    assert program.count(NOTHING | {"days": days}, [], TODAY, by_time=False)["days"] == {
+        "2026-10-24": {"a@x.example": 1}
+    }
 
 
 def test_last_logins_are_read_from_dovecots_files(program: ModuleType, tmp_path: Path) -> None:
@@ -89,13 +98,13 @@ def test_what_the_program_prints_is_what_the_report_reads(
     monkeypatch.setattr(program, "MAILBOXES", tmp_path / "none")
     line = said(HANDED_IN.format("an.l@x.example"), datetime.now(UTC))
     for _ in range(2):
-        assert program.main([], lambda state: [line]) == 0
+        assert program.main([], lambda state: ([line], True)) == 0
     printed = capsys.readouterr().out.splitlines()
     assert printed[0] == printed[1]
     assert read_counters(printed[0]) == {"an.l@x.example": Mailbox(None, 1)}
     assert (tmp_path / "state" / "days.json").stat().st_mode & 0o777 == 0o600
     (tmp_path / "state" / "days.json").write_text("half")
-    assert program.main(["--quiet"], lambda state: []) == 0
+    assert program.main(["--quiet"], lambda state: ([], False)) == 0
 
 
 @pytest.mark.parametrize(
