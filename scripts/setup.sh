@@ -9,7 +9,7 @@ log=build/setup.log
 
 packages="python3-venv debootstrap systemd-container iproute2 netcat-openbsd openssh-client openssl ca-certificates \
 fonts-dejavu-core"
-[ "$want" = run ] || packages="$packages shellcheck postgresql slapd ldap-utils sudo"
+[ "$want" = run ] || packages="$packages shellcheck postgresql slapd ldap-utils prometheus prometheus-alertmanager chromium sudo"
 
 # Everything that is missing is named at once, before anything is touched.
 missing=
@@ -59,6 +59,8 @@ if [ -n "$absent" ]; then
         echo "slapd slapd/no_configuration boolean true" | debconf-set-selections >>"$log" 2>&1 || failed
         ;;
     esac
+    # Of these the checks and tests need the programs only; masked before they are there, nothing starts now or at the next boot.
+    case "$absent" in *prometheus*) systemctl -q mask prometheus prometheus-alertmanager 2>>"$log" || true ;; esac
     # shellcheck disable=SC2086 # a list of words on purpose
     { apt-get -q update && DEBIAN_FRONTEND=noninteractive apt-get -q -y --no-install-recommends install $absent; } \
         >>"$log" 2>&1 || failed

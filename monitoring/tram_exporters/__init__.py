@@ -1,0 +1,1 @@
+"""What a host tells about itself, written as files for node_exporter; runs on hosts, from the runtime."""
