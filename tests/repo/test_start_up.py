@@ -12,6 +12,7 @@ import pytest
 
 from tram.cli.main import COMMANDS
 
+pytestmark = pytest.mark.slow
 TRAM = Path(sys.executable).with_name("tram")
 HEAVY = ("ansible", "dask", "distributed", "fabric", "jinja2", "openpyxl", "paramiko", "pyinfra", "sqlalchemy")
 PROGRAM = """
@@ -37,9 +38,9 @@ print(json.dumps({name: said(load_command(name)) for name in COMMANDS}))
         (("--help",), ()),
         (("lab", "--help"), ()),
         (("lab", "status", "--name", "nobody"), ()),
-        pytest.param(("runs", "--help"), ("sqlalchemy",), marks=pytest.mark.slow),
-        pytest.param(("rollout", "--help"), ("sqlalchemy",), marks=pytest.mark.slow),
-        pytest.param(("courier", "--help"), ("sqlalchemy",), marks=pytest.mark.slow),
+        (("runs", "--help"), ("sqlalchemy",)),
+        (("rollout", "--help"), ("sqlalchemy",)),
+        (("courier", "--help"), ("sqlalchemy",)),
     ],
 )
 def test_a_command_loads_no_heavy_package_it_does_not_need(words: tuple[str, ...], needed: tuple[str, ...]) -> None:

@@ -24,6 +24,7 @@ from tram_signatures.words import Refused
 
 from .conftest import served, tree
 
+pytestmark = pytest.mark.slow
 Add = Callable[..., Result]
 HASH = "ab" * 32
 
@@ -48,7 +49,6 @@ def test_the_first_release_has_canary_and_eicar_and_is_announced(place: Place, t
     assert content == f"{hashlib.sha256(canary).hexdigest()}:{len(canary)}:Tram.Canary.{release['serial']}:73\n"
 
 
-@pytest.mark.slow
 def test_each_kind_of_signature_is_published_in_the_file_clamav_takes_it_from(place: Place, add: Add) -> None:
     rule = place.state.parent / "rule.yar"
     rule.write_text('rule Vi_rut { strings: $a = "rất đặc biệt" condition: $a }', encoding="utf-8")
@@ -64,7 +64,6 @@ def test_each_kind_of_signature_is_published_in_the_file_clamav_takes_it_from(pl
     assert [text for name, text in contents.items() if name.endswith(".yar")] == [rule.read_text() + "\n"]
 
 
-@pytest.mark.slow
 def test_a_sample_is_found_by_its_own_signature_and_its_content_is_not_kept(
     place: Place, add: Add, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -78,7 +77,6 @@ def test_a_sample_is_found_by_its_own_signature_and_its_content_is_not_kept(
     assert add("Stdin", file="-").new
 
 
-@pytest.mark.slow
 def test_the_same_said_twice_is_one(place: Place, add: Add) -> None:
     first = add("Mot", sha256=HASH)
     again = add("Mot", sha256=HASH)
@@ -193,7 +191,6 @@ def test_going_back_is_a_new_number_with_the_old_content_and_the_old_sources(pla
             publication.rolled_back(place, 5)
 
 
-@pytest.mark.slow
 @pytest.mark.usefixtures("untried")
 def test_ten_releases_are_kept_and_no_file_that_none_of_them_names(place: Place, add: Add) -> None:
     for number in range(13):
@@ -218,7 +215,6 @@ class Killed(BaseException):
     """The hub's power is cut here."""
 
 
-@pytest.mark.slow
 @pytest.mark.usefixtures("untried")
 def test_killed_anywhere_the_mirror_is_whole_and_the_next_run_ends_it(
     place: Place, add: Add, monkeypatch: pytest.MonkeyPatch

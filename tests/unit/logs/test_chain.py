@@ -50,6 +50,7 @@ def test_a_log_that_nobody_touched_holds_and_goes_on_where_it_was(tmp_path: Path
     assert module("chain").Book(tmp_path, HOST).head == found.head
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("place", range(14))
 def test_each_line_that_is_changed_or_taken_out_is_found(tmp_path: Path, place: int) -> None:
     directory = written(tmp_path)

@@ -77,6 +77,7 @@ def test_two_files_for_one_host_are_refused(tmp_path: Path) -> None:
         change_controls_off(tmp_path, HOST, add=["ssh-kex"])
 
 
+@pytest.mark.slow
 def test_ansible_reads_it_beside_the_register(tmp_path: Path) -> None:
     folder = tmp_path / "lab"
     subprocess.run(["cp", "-r", str(REPO / "inventories/lab"), str(folder)], check=True)

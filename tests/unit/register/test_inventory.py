@@ -17,6 +17,7 @@ from tram.register.ansible import everywhere, hosts
 from tram.register.inventory import all_groups
 from tram.register.pyinfra import groups
 
+pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[3]
 LAB, HA_TINH = ROOT / "inventories" / "lab", ROOT / "inventories" / "ha-tinh"
 BIN = Path(sys.executable).parent
