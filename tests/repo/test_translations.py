@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tram.cli.i18n import CATALOGUE, language, read_po, translations
+from tram.cli.i18n import CATALOGUE, language, translations
+from tram.core.texts import read_po
 
 CLI = Path(__file__).parents[2] / "tram" / "cli"
 

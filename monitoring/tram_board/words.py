@@ -1,0 +1,70 @@
+"""What the board says of a thing, and why: the words of state and the findings behind them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from tram_board.texts import later
+
+
+class Word(StrEnum):
+    """How a thing is. *unknown* is never good, and never hides what is known to be bad."""
+
+    OK = "ok"
+    UNKNOWN = "unknown"
+    ATTENTION = "attention"
+    BAD = "bad"
+
+
+_RANK = {word: number for number, word in enumerate(Word)}
+
+
+def worst(words: Iterable[Word]) -> Word:
+    """bad, else attention, else unknown, else ok; of nothing: unknown, for nothing was looked at."""
+    return max(words, key=_RANK.__getitem__, default=Word.UNKNOWN)
+
+
+VERBS = {
+    "reach": later("Reach"),
+    "hardware": later("Hardware"),
+    "mail": later("Mail"),
+    "documents": later("Documents"),
+    "antivirus": later("Antivirus"),
+    "baseline": later("Baseline"),
+    "backup": later("Backup"),
+}
+WORDS = {
+    Word.OK: later("in order"),
+    Word.ATTENTION: later("needs attention"),
+    Word.BAD: later("bad"),
+    Word.UNKNOWN: later("unknown"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One reason for a word. `text` is a msgid with places for `values`; `runbook` a page's name or ''."""
+
+    word: Word
+    verb: str
+    host: str
+    text: str
+    values: Mapping[str, str] = field(default_factory=dict)
+    evidence: str = ""
+    runbook: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """The word on one verb of a host or site, with its findings, worst first."""
+
+    word: Word
+    findings: tuple[Finding, ...]
+
+
+def judged(findings: Iterable[Finding], *, otherwise: Word = Word.OK) -> Judgement:
+    """The worst of the findings decides; `otherwise` when there is none."""
+    found = sorted(findings, key=lambda finding: -_RANK[finding.word])
+    return Judgement(worst(finding.word for finding in found) if found else otherwise, tuple(found))
