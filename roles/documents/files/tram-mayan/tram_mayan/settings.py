@@ -7,7 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from mayan.settings.production import *  # noqa: F403  # Django reads settings as names of a module
-from mayan.settings.production import INSTALLED_APPS, MIDDLEWARE
+from mayan.settings.production import INSTALLED_APPS, MIDDLEWARE, REST_FRAMEWORK
 
 _ROLE = json.loads(Path("/etc/mayan/settings.json").read_text(encoding="utf-8"))
 
@@ -46,6 +46,9 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {"visibility_timeout": 6 * 3600}
 if _ROLE["ldap"]["url"]:
     from tram_mayan.ldap import settings as _ldap_settings
 
-    globals().update(_ldap_settings(_ROLE["ldap"]))
+    globals().update(_ldap_settings(_ROLE["ldap"], REST_FRAMEWORK))
 
+# Wrong passwords are counted for a name at an address: nobody locks a colleague out, and nobody a whole office.
 AXES_COOLOFF_TIME = timedelta(minutes=15)
+AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+AXES_CLIENT_IP_CALLABLE = "tram_mayan.scan.address"
