@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import subprocess
@@ -13,9 +12,8 @@ from typing import Any
 
 import pytest
 import yaml
-from ansible.module_utils import basic
 
-from ...role_module import ROLES, load
+from ...role_module import ROLES, call, load
 
 COMPOSER = Path("/usr/sbin/pam-auth-update")
 Run = Callable[..., dict[str, Any]]
@@ -68,16 +66,9 @@ def run(module: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str], 
     def go(check_mode: bool = False, fails: bool = False, **params: Any) -> dict[str, Any]:
         arguments = {"operator": "tram", "state": str(tmp_path / "pam.json"), **params}
         arguments |= {"_ansible_check_mode": check_mode, "_ansible_remote_tmp": str(tmp_path)}
-        monkeypatch.setattr(basic, "_ANSIBLE_ARGS", json.dumps({"ANSIBLE_MODULE_ARGS": arguments}).encode())
-        monkeypatch.setattr(basic, "_ANSIBLE_PROFILE", "legacy", raising=False)
-        capsys.readouterr()
-        try:
-            module.main()
-        except SystemExit:
-            told: dict[str, Any] = json.loads(capsys.readouterr().out)
-            assert told.get("failed", False) == fails, told
-            return told
-        raise AssertionError("the module did not end by itself")
+        told = call(module, arguments, capsys, monkeypatch)
+        assert told.get("failed", False) == fails, told
+        return told
 
     return go
 

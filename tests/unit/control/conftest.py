@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
-from ansible.module_utils import basic
 
-from ...role_module import load
+from ...role_module import call, load
 from .many_things import Run
 
 
@@ -32,17 +30,10 @@ def run(tmp_path: Path, things: ModuleType, capsys: pytest.CaptureFixture[str], 
     def go(*controls: dict[str, Any], check_mode: bool = False, **params: Any) -> dict[str, Any]:
         arguments = {"controls": list(controls), "state": str(tmp_path / "state"), **params}
         arguments |= {"_ansible_check_mode": check_mode, "_ansible_diff": True, "_ansible_remote_tmp": str(tmp_path)}
-        monkeypatch.setattr(basic, "_ANSIBLE_ARGS", json.dumps({"ANSIBLE_MODULE_ARGS": arguments}).encode())
-        monkeypatch.setattr(basic, "_ANSIBLE_PROFILE", "legacy", raising=False)
-        capsys.readouterr()
         try:
-            control.main()
-        except SystemExit:
-            told: dict[str, Any] = json.loads(capsys.readouterr().out)
-            return told
+            return call(control, arguments, capsys, monkeypatch)
         finally:
             os.umask(mask)
-        raise AssertionError("the module did not end by itself")
 
     return go
 
