@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Literal
@@ -268,12 +268,12 @@ def _guard(work: _Work) -> None:
     """Half a roster looks like half of the people having left."""
     present = Counter(entry.agency for entry in work.state.people if entry.state != "disabled")
     leave = Counter(change.agency for change in work.changes if change.kind == "leave")
-    share: Callable[[str], float] = lambda agency: leave[agency] / present[agency]  # noqa: E731
-    many = [code for code in sorted(leave) if leave[code] > FEW and share(code) > work.policy.most_leavers]
+    most = work.policy.most_leavers
+    many = [code for code in sorted(leave) if leave[code] > FEW and leave[code] / present[code] > most]
     if many:
         said = ", ".join(f"{leave[code]} of {present[code]} of {code}" for code in many)
         raise TooManyLeave(
-            f"{said} would be disabled: more than {work.policy.most_leavers:.0%}",
+            f"{said} would be disabled: more than {most:.0%}",
             hint="is the roster complete? if they did leave: --most-leavers PERCENT",
         )
 

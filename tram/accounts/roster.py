@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,11 @@ _WHO: tuple[Key, ...] = ("code", "name", "family", "given")
 _CODE_HINT = "write the code, or delete the row if it is no person"
 TITLE_ROWS = 20
 """How far down the row of headings is looked for; above it stand the agency's name, the title, the year."""
+
+MANY = 10
+"""From so many rows on, the same fault in the same column is one line."""
+
+_ROW = re.compile(r"\brow \d+\b")
 
 
 class RosterInvalid(Invalid):
@@ -105,8 +111,24 @@ def read_rosters(paths: Sequence[Path], province: Province, *, agency: str = "")
         for table in tables:
             _table(path, table, run)
     if run.problems:
-        raise RosterInvalid(run.problems)
+        raise RosterInvalid(_together(run.problems))
     return run.roster
+
+
+def _together(problems: Iterable[Problem]) -> list[Problem]:
+    """500 people pasted with one fault are one line, and nothing else is lost among them."""
+    alike: dict[tuple[str, ...], list[Problem]] = {}
+    for one in problems:
+        alike.setdefault((one.file, _ROW.sub("", one.place, count=1), one.message, one.hint), []).append(one)
+    found = []
+    for same in alike.values():
+        lines = {one.line for one in same}
+        if len(lines) < MANY:
+            found += same
+            continue
+        rows = f"rows {min(lines)} to {max(lines)} ({len(lines)} people)"
+        found.append(replace(same[0], line=min(lines), place=_ROW.sub(rows, same[0].place, count=1)))
+    return found
 
 
 def _words(sites: Iterable[Site]) -> dict[str, str]:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated
@@ -59,60 +60,54 @@ DeleteAfter = Annotated[
 AsJson = Annotated[bool, typer.Option("--json", help=_("Print the results as JSON."))]
 
 
-@app.command(
-    "plan",
-    help=_("Say what rosters would change; change nothing."),
-    epilog=f"{_EXAMPLES}\n\n  tram accounts plan so-noi-vu.xlsx\n\n"
-    f"  tram accounts plan danh-sach/*.xlsx --json | jq '.changes[] | select(.kind == \"leave\")'\n\n{_SHEETS}\n\n"
-    + _("Ends with 0, 1 when the directory could not be asked, 2 with every wrong cell of the rosters."),
-)
-def plan(
-    rosters: Rosters,
-    *,
-    inventory: Inventory = LAB,
-    agency: Agency = "",
-    most_leavers: MostLeavers = 20,
-    delete_after: DeleteAfter = None,
-    as_json: AsJson = False,
-) -> None:
-    """Compare rosters with the directory."""
-    province = load(inventory)
-    roster = read_rosters(rosters, province, agency=agency)
-    with hub_directory(province) as door:
-        made = make_plan(
-            province, roster, read_state(door, province.domain), _policy(most_leavers, delete_after), utc_now()
-        )
-    _tell(made, roster, as_json=as_json, title=_("What would change"))
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Rosters to be compared with a province's directory, by what rules, and how to tell."""
+
+    province: Province
+    roster: Roster
+    policy: Policy
+    as_json: bool
+
+    def plan(self, door: HubDirectory) -> Plan:
+        """What would have to change."""
+        return make_plan(self.province, self.roster, read_state(door, self.province.domain), self.policy, utc_now())
 
 
-@app.command(
-    "apply",
-    help=_("Make the directory say what rosters say; the second time nothing changes."),
-    epilog=f"{_EXAMPLES}\n\n  tram accounts apply so-noi-vu.xlsx\n\n"
-    f"  tram accounts apply danh-sach/*.xlsx --delete-after 365\n\n{_SHEETS}\n\n"
-    + _("Ends with 0 when all of it is done, 1 when it stopped on the way (run it again), 2 when nothing was changed."),
-)
-def apply(
-    rosters: Rosters,
-    *,
-    inventory: Inventory = LAB,
-    agency: Agency = "",
-    most_leavers: MostLeavers = 20,
-    delete_after: DeleteAfter = None,
-    as_json: AsJson = False,
-) -> None:
-    """Compare, then change."""
+def _of_rosters(act: Callable[[Comparison], None]) -> Callable[..., None]:
+    """The command of an act that compares rosters with the directory: `plan` and `apply` take the same."""
+
+    def command(
+        rosters: Rosters,
+        *,
+        inventory: Inventory = LAB,
+        agency: Agency = "",
+        most_leavers: MostLeavers = 20,
+        delete_after: DeleteAfter = None,
+        as_json: AsJson = False,
+    ) -> None:
+        province = load(inventory)
+        policy = Policy(most_leavers / 100, None if delete_after is None else timedelta(days=delete_after))
+        act(Comparison(province, read_rosters(rosters, province, agency=agency), policy, as_json))
+
+    return command
+
+
+def _plan(asked: Comparison) -> None:
+    with hub_directory(asked.province) as door:
+        made = asked.plan(door)
+    _tell(made, asked.roster, as_json=asked.as_json, title=_("What would change"))
+
+
+def _apply(asked: Comparison) -> None:
     began = time.monotonic()
-    province = load(inventory)
-    roster = read_rosters(rosters, province, agency=agency)
-    with hub_directory(province) as door:
-        state = read_state(door, province.domain)
-        made = make_plan(province, roster, state, _policy(most_leavers, delete_after), utc_now())
-        if not as_json:
-            _tell(made, roster, as_json=False, title=_("What changes"))
+    with hub_directory(asked.province) as door:
+        made = asked.plan(door)
+        if not asked.as_json:
+            _tell(made, asked.roster, as_json=False, title=_("What changes"))
         apply_changes(door, made.changes)
-    if as_json:
-        _tell(made, roster, as_json=True, title="")
+    if asked.as_json:
+        _tell(made, asked.roster, as_json=True, title="")
         return
     console = Console(highlight=False, soft_wrap=True)
     console.print(_("{count} changes made in {seconds} s").format(
@@ -122,6 +117,22 @@ def apply(
         console.print(_("Their passwords: tram accounts slips {agencies}").format(
             agencies=" ".join(sorted({change.agency for change in made.changes if change.kind == "join"}))
         ), markup=False)  # fmt: skip
+
+
+app.command(
+    "plan",
+    help=_("Say what rosters would change; change nothing."),
+    epilog=f"{_EXAMPLES}\n\n  tram accounts plan so-noi-vu.xlsx\n\n"
+    f"  tram accounts plan danh-sach/*.xlsx --json | jq '.changes[] | select(.kind == \"leave\")'\n\n{_SHEETS}\n\n"
+    + _("Ends with 0, 1 when the directory could not be asked, 2 with every wrong cell of the rosters."),
+)(_of_rosters(_plan))
+app.command(
+    "apply",
+    help=_("Make the directory say what rosters say; the second time nothing changes."),
+    epilog=f"{_EXAMPLES}\n\n  tram accounts apply so-noi-vu.xlsx\n\n"
+    f"  tram accounts apply danh-sach/*.xlsx --delete-after 365\n\n{_SHEETS}\n\n"
+    + _("Ends with 0 when all of it is done, 1 when it stopped on the way (run it again), 2 when nothing was changed."),
+)(_of_rosters(_apply))
 
 
 @app.command(
@@ -240,10 +251,6 @@ def _key(province: Province) -> CentreKey:
         hub = province.hub_host.inventory_name
         raise BadInput("the centre has no key yet", hint=f"take the hub over first: tram host bootstrap {hub}")
     return key
-
-
-def _policy(most_leavers: int, delete_after: int | None) -> Policy:
-    return Policy(most_leavers / 100, None if delete_after is None else timedelta(days=delete_after))
 
 
 def _drawing(passphrase: str) -> Callable[[str, Sequence[Slip]], bytes]:

@@ -146,6 +146,18 @@ def test_half_a_roster_is_not_believed(town: Town) -> None:
     assert town.plan(head + "".join(rows[5:]), Policy(most_leavers=1)).count() == {"leave": 5}
 
 
+def test_500_people_of_one_agency_come_at_once_or_the_rest_of_them_with_the_next_run(town: Town) -> None:
+    rows = "".join(f"CB{n:03d},Lê Văn {GIVEN[n % 5]},,huong-khe\n" for n in range(500))
+    roster = f"Mã CB,Họ tên,Chức vụ,Đơn vị\n{rows}"
+    town.door.dies_after = 321
+    with pytest.raises(NotReached):
+        town.apply(roster)
+    town.door.dies_after = None
+    assert town.apply(roster) == {"join": 179}
+    assert len({entry.mail for entry in town.people().values()}) == 500
+    assert town.plan(roster).changes == ()
+
+
 def test_a_code_of_somebody_else_is_refused(town: Town) -> None:
     town.apply(START)
     with pytest.raises(RosterInvalid) as caught:

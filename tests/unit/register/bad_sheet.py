@@ -18,6 +18,7 @@ SHEETS = CASES / "sheets"
 class SheetCase:
     """`text` is a .csv, `sheets` are an .xlsx's by name, `raw` is a file in hex; `merge` are cells of the first sheet.
 
+    `many` is how often the last line of `text` stands there, its {n} counted from 1.
     `remove` are files of the good register that are gone before the import.
     """
 
@@ -28,6 +29,7 @@ class SheetCase:
     sheets: dict[str, list[list[Any]]] | None = None
     merge: list[str] = field(default_factory=list)
     raw: str | None = None
+    many: int = 1
     remove: list[str] = field(default_factory=list)
 
 
@@ -41,7 +43,9 @@ def make_sheet(case: SheetCase, folder: Path) -> Path:
     """The spreadsheet of the case."""
     path = folder / case.name
     if case.text is not None:
-        path.write_text(case.text, encoding="utf-8")
+        *lines, last = case.text.splitlines()
+        those = [last.replace("{n}", str(number)) for number in range(1, case.many + 1)]
+        path.write_text("\n".join([*lines, *those, ""]), encoding="utf-8")
     if case.raw is not None:
         path.write_bytes(bytes.fromhex(case.raw))
     if case.sheets is not None:
