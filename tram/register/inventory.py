@@ -69,6 +69,8 @@ def _row(site: Site) -> dict[str, Any]:
         "code": site.code,
         "name": site.name,
         "tier": site.tier,
+        "parent": site.parent,
+        "provider": site.link.provider if site.link else None,
         "domain": site.domain,
         "network": str(site.network),
         "mail_host": mail.inventory_name if mail else None,

@@ -27,6 +27,8 @@ FUNCTIONS = (
     "mail",
     "webmail",
     "documents",
+    "watch_hub",
+    "watch_site",
 )
 
 CODE_HINT = "small letters a-z, digits and single hyphens, a letter first, at most 40"

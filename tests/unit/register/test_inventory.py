@@ -99,6 +99,8 @@ def test_ansible_sees_the_variables_of_the_contract(listed: dict[str, Any]) -> N
         "code": "huong-khe",
         "name": "Huyện Hương Khê",
         "tier": "district",
+        "parent": "trung-tam",
+        "provider": "Nhà mạng địa phương",
         "domain": "huong-khe.tinh.example",
         "network": "203.0.113.0/28",
         "mail_host": "huong-khe-srv1",
