@@ -91,7 +91,7 @@ def stage(province: Province, plan: Plan, key: CentreKey, tell: Tell) -> Staged:
 
     Raises: BadInput when the hub has no package cache; NotReached, StepFailed when that cannot be used.
     """
-    hub = with_function(province.hub, "hub_cache")
+    hub = cache_of(province.hub)
     if hub is None:
         raise BadInput(
             f"{province.folder}: the hub has no host with the function hub_cache",
@@ -103,6 +103,11 @@ def stage(province: Province, plan: Plan, key: CentreKey, tell: Tell) -> Staged:
 def with_function(site: Site, function: str) -> Host | None:
     """The first host of a site that has a function."""
     return next((host for host in site.hosts if function in host.functions), None)
+
+
+def cache_of(site: Site) -> Host | None:
+    """The host of a site that keeps packages for the others; the hub's is what all others draw from."""
+    return with_function(site, "hub_cache" if site.is_hub else "site_cache")
 
 
 class _Staging:
@@ -154,7 +159,7 @@ class _Staging:
     def _site(self, site: Site) -> None:
         """One site: its cache, then what is brought to its hosts themselves."""
         mine = [standing for standing in self.found.hosts if standing.site == site.code]
-        host = None if site.is_hub else with_function(site, "site_cache")
+        host = None if site.is_hub else cache_of(site)
         cache = Cache(host.inventory_name, site.code) if host else None
         if cache:
             with self._lock:

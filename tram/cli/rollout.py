@@ -18,12 +18,13 @@ from tram.cli.i18n import _
 from tram.cli.rollout_live import LiveView
 from tram.cli.rollout_view import new_console, plain_rollout, plain_wave, print_plan, print_rollout
 from tram.cli.rollout_words import STANDINGS, coloured, host_line, reason
+from tram.cli.timers import print_or_install
 from tram.core.errors import BadInput
 from tram.core.units import parse_span
 from tram.ledger import Job, Ledger, Outcome, open_ledger
 from tram.ledger.rolloutbook import OVER
 from tram.register import Province, load
-from tram.rollout.conductor import ConductedElsewhere, Conductor, Standing, approve, ask
+from tram.rollout.conductor import GOES_ON, ConductedElsewhere, Conductor, Standing, approve, ask
 from tram.rollout.fanout import Deliver, Work, fan_out
 from tram.rollout.measure import Measure
 from tram.rollout.owed import owed
@@ -31,7 +32,7 @@ from tram.rollout.plan import Wave, make_plan
 from tram.rollout.policy import Policy, load_policy
 from tram.rollout.record import newest, put_down
 from tram.rollout.targets import find_playbook, targets
-from tram.rollout.timer import install_units, make_units, unit_folder
+from tram.rollout.timer import going_on, make_units
 
 PLAN_EXAMPLES = (
     _("Examples:")
@@ -179,8 +180,7 @@ def resume(
     if stack is not None:
         runs = [newest(ledger, _stack(stack)).run]
     else:
-        waiting = (Standing.PLANNED, Standing.RUNNING, Standing.RESTING, Standing.HELD)
-        runs = [row.run for row in ledger.rollouts.newest() if row.state in waiting]
+        runs = [row.run for row in ledger.rollouts.newest() if row.state in GOES_ON]
     ended_well = True
     for run in runs:
         try:
@@ -216,17 +216,8 @@ def timer(
     every: Annotated[str, typer.Option("--every", metavar="SPAN", help=_("How often."))] = "5 min",
 ) -> None:
     """Print the two units that call `tram rollout resume` for the province, or put them in place."""
-    units = make_units(load(inventory), parse_span(every), project=Path.cwd())
-    folder = unit_folder()
-    if not install:
-        for suffix, text in (("service", units.service), ("timer", units.timer)):
-            typer.echo(f"# {folder}/{units.name}.{suffix}\n{text}")
-        return
-    for path in install_units(units, folder):
-        typer.echo(path)
-    typer.echo(_("{name}.timer is on; what it does: journalctl -u {name}").format(name=units.name))
-    if folder.is_relative_to(Path.home()):
-        typer.echo(_("It runs while you are logged in; also without: loginctl enable-linger"))
+    province = load(inventory)
+    print_or_install(make_units(province, going_on(province, parse_span(every)), project=Path.cwd()), install=install)
 
 
 @app.command("show", help=_("Show the newest rollout of a stack, wave by wave."), epilog=SHOW_EXAMPLES)

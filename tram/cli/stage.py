@@ -3,33 +3,27 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import replace
-from datetime import datetime
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
 
-from tram.act.key import CentreKey, load_key
-from tram.act.stage import Plan, Tell, stage
-from tram.act.staging import Limits
+from tram.act.stage import Staged
 from tram.act.wheels import Shelf, fill_folder, fill_shelf
-from tram.bundle.packages import packages_of
-from tram.bundle.runtime import pack_of
 from tram.cli.i18n import _
 from tram.cli.rollout_words import clock, size
 from tram.cli.stage_view import plain_staged, print_staged
-from tram.core.canonical import digest
-from tram.core.errors import BadInput
-from tram.delivery.memory import runtime
-from tram.ledger import open_ledger, utc_now
+from tram.cli.staging import Order, carry_out, centre_key, stood_tonight
+from tram.cli.timers import print_or_install
+from tram.core.errors import BadInput, TramError
+from tram.ledger import HostRow, Ledger, Outcome, open_ledger, utc_now
 from tram.register import Host, Province, Site, load
+from tram.rollout.conductor import GOES_ON
 from tram.rollout.policy import Policy, load_policy
 from tram.rollout.targets import Targets, find_playbook, targets
+from tram.rollout.timer import each_night, make_units
 from tram.rollout.upcoming import next_wave
 
 app = typer.Typer(
@@ -48,6 +42,28 @@ EXAMPLES = (
 
 """
     + _("Ends with 0 when all is there (with --dry-run: always), 1 when something has yet to come, 2 for wrong input.")
+)
+NIGHT_EXAMPLES = (
+    _("Examples:")
+    + """
+
+  tram stage night
+
+  tram stage night mail --json
+
+"""
+    + _("Whoever is ready is not asked again before the next night. Each host is in the ledger: tram runs.")
+)
+TIMER_EXAMPLES = (
+    _("Examples:")
+    + """
+
+  tram stage timer -i inventories/ha-tinh
+
+  tram stage timer mail -i inventories/ha-tinh --install
+
+"""
+    + _("As root for the whole machine, otherwise for your account. Without --install it only prints them.")
 )
 WHEELS_EXAMPLES = (
     _("Examples:")
@@ -96,33 +112,81 @@ def wave(
     parallel: Annotated[int, typer.Option(min=1, max=64, help=_("How many hosts at once."))] = 8,
 ) -> None:
     """Work out what the hosts lack, fetch it to the hub, then to the sites' caches in their quiet hours."""
-    province, policy = load(inventory), load_policy(inventory)
+    province, policy, ledger = _opened(inventory)
     playbook = find_playbook(stack)
     found = targets(playbook, province)
-    hosts, title = _chosen(province, stack, found, policy, limit or [], every=every)
-    key = centre_key(province)
+    hosts, title = _chosen(stack, found, policy, ledger, limit or [], every=every)
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     if not hosts:
         console.print(_("No wave is left to stage for."))
         return
-    with console.status(_("Reading roles")):
-        packages = packages_of(playbook, province, [host for _site, host in hosts], secrets=province.secrets_dir)
-        built = runtime()
-        whole = pack_of(built.files, built.files)
-        parts = {built.base.sha256: built.base.path.read_bytes(), digest(whole): whole}
-    plan = Plan(
-        hosts, packages, parts, _limits(hosts, policy, max_bytes, now=now or dry_run), dry=dry_run, parallel=parallel
-    )
-    plan = replace(plan, limits={code: one and replace(one, dry=dry_run) for code, one in plan.limits.items()})
-    with _progress(console, quiet=as_json) as tell:
-        staged = stage(province, plan, key, tell)
+    order = Order(_name(stack), playbook, hosts, max_bytes, now=now, dry=dry_run, parallel=parallel)
+    staged = carry_out(province, policy, ledger, order, console, quiet=as_json)
     if as_json:
         typer.echo(json.dumps(plain_staged(staged, stack, title, dry=dry_run), ensure_ascii=False, indent=1))
     else:
-        opens = policy.quiet.opens(utc_now(), policy.utc_offset)
-        print_staged(Console(highlight=False), staged, title, dry=dry_run, opens=clock(opens))
+        _show(policy, staged, title, dry=dry_run)
     if not staged.ready and not dry_run:
         raise typer.Exit(1)
+
+
+@app.command("night", help=_("The next wave of every rollout under way: what a timer calls."), epilog=NIGHT_EXAMPLES)
+def night(
+    stacks: Annotated[
+        list[str] | None, typer.Argument(metavar="[STACK]...", help=_("Also the first wave of these."))
+    ] = None,
+    *,
+    inventory: Inventory = LAB,
+    as_json: AsJson = False,
+    parallel: Annotated[int, typer.Option(min=1, max=64, help=_("How many hosts at once."))] = 8,
+) -> None:
+    """Stage whoever is not ready yet this night; what goes wrong with one stack does not stop another."""
+    province, policy, ledger = _opened(inventory)
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    said, ready = [], True
+    for stack, playbook in _under_way(ledger, stacks or []).items():
+        try:
+            found = targets(playbook, province)
+            coming = next_wave(ledger, stack, found, policy)
+            hosts, left = _due(coming.hosts, stood_tonight(ledger, policy, stack))
+            ready &= not left
+            title = _("{stack}, wave {number}").format(stack=stack, number=coming.number)
+            if not hosts:
+                text = _("{what}: the rest is over the cap.") if left else _("{what}: nothing is left to stage.")
+                console.print(text.format(what=title), markup=False)
+                continue
+            order = Order(stack, playbook, hosts, parallel=parallel)
+            staged = carry_out(province, policy, ledger, order, console, quiet=True)
+        except TramError as problem:
+            ready = False
+            console.print(f"{stack}: {problem.message}", markup=False)
+            continue
+        ready &= staged.ready
+        said.append(plain_staged(staged, stack, title, dry=False))
+        if not as_json:
+            _show(policy, staged, title, dry=False)
+    if as_json:
+        typer.echo(json.dumps(said, ensure_ascii=False, indent=1))
+    if not ready:
+        raise typer.Exit(1)
+
+
+@app.command("timer", help=_("Let this machine stage by itself, each night."), epilog=TIMER_EXAMPLES)
+def timer(
+    stacks: Annotated[
+        list[str] | None, typer.Argument(metavar="[STACK]...", help=_("Also the first wave of these."))
+    ] = None,
+    *,
+    inventory: Inventory = LAB,
+    install: Annotated[bool, typer.Option("--install", help=_("Write the units for systemd, and start them."))] = False,
+) -> None:
+    """Print the two units that call `tram stage night` in the lines' quiet hours, or put them in place."""
+    for stack in stacks or []:
+        find_playbook(stack)
+    province, policy = load(inventory), load_policy(inventory)
+    print_or_install(
+        make_units(province, each_night(province, policy, stacks or []), project=Path.cwd()), install=install
+    )
 
 
 @app.command("wheels", help=_("Python packages by exact version and hash, for hosts to install from the hub."),
@@ -176,20 +240,45 @@ def _plain_shelf(shelf: Shelf) -> dict[str, object]:
     return {"url": shelf.url, "files": shelf.files, "bytes": sum(shelf.files.values()), "sent": shelf.sent}
 
 
-def centre_key(province: Province) -> CentreKey:
-    """The centre's key.
+def _opened(inventory: Path) -> tuple[Province, Policy, Ledger]:
+    province, policy = load(inventory), load_policy(inventory)
+    return province, policy, open_ledger(province.code)
 
-    Raises: BadInput when it was never made.
-    """
-    key = load_key(province.secrets_dir, f"tram@{province.code}")
-    if key is None:
-        name = province.hub_host.inventory_name
-        raise BadInput("the centre has no key yet", hint=f"take the hub over first: tram host bootstrap {name}")
-    return key
+
+def _name(stack: str) -> str:
+    """The stack's name, of a name or a path."""
+    return Path(stack).stem if stack.endswith((".yml", ".yaml")) else stack
+
+
+def _show(policy: Policy, staged: Staged, title: str, *, dry: bool) -> None:
+    opens = policy.quiet.opens(utc_now(), policy.utc_offset)
+    print_staged(Console(highlight=False), staged, title, dry=dry, opens=clock(opens))
+
+
+def _under_way(ledger: Ledger, stacks: Sequence[str]) -> dict[str, Path]:
+    """The playbooks by stack: of the rollouts that `tram rollout resume` goes on with, then of those named."""
+    found = {
+        row.stack: Path(ledger.show(row.run).run.playbook)
+        for row in reversed(ledger.rollouts.newest())
+        if row.state in GOES_ON
+    }
+    return found | {_name(stack): find_playbook(stack) for stack in stacks if _name(stack) not in found}
+
+
+def _due(hosts: Sequence[tuple[Site, Host]], stood: Mapping[str, HostRow]) -> tuple[list[tuple[Site, Host]], bool]:
+    """Who is to be staged now, and whether somebody waits for another night."""
+    now, left, due = utc_now(), False, []
+    for pair in hosts:
+        row = stood.get(pair[1].inventory_name)
+        later = row is not None and row.next_try is not None and row.next_try > now
+        left |= later
+        if not later and (row is None or row.outcome is not Outcome.DONE):
+            due.append(pair)
+    return due, left
 
 
 def _chosen(
-    province: Province, stack: str, found: Targets, policy: Policy, limit: Sequence[str], *, every: bool
+    stack: str, found: Targets, policy: Policy, ledger: Ledger, limit: Sequence[str], *, every: bool
 ) -> tuple[tuple[tuple[Site, Host], ...], str]:
     """The hosts, and what they are called together."""
     if limit:
@@ -201,39 +290,5 @@ def _chosen(
         return tuple(chosen), ", ".join(limit)
     if every:
         return found.hosts, _("all hosts")
-    name = Path(stack).stem if stack.endswith((".yml", ".yaml")) else stack
-    coming = next_wave(open_ledger(province.code), name, found, policy)
+    coming = next_wave(ledger, _name(stack), found, policy)
     return coming.hosts, _("wave {number}").format(number=coming.number)
-
-
-def _limits(
-    hosts: Sequence[tuple[Site, Host]], policy: Policy, max_bytes: int | None, *, now: bool
-) -> dict[str, Limits | None]:
-    """What each site's line may carry now; the hub has no line."""
-    here = utc_now()
-    open_now = policy.quiet.opens(here, policy.utc_offset) == here
-    limits: dict[str, Limits | None] = {}
-    for site, _host in hosts:
-        if site.link is None:
-            limits[site.code] = Limits()
-        elif now or open_now:
-            until: datetime | None = None if now else policy.quiet.closes(here, policy.utc_offset)
-            limits[site.code] = Limits(max_bytes or policy.link(site.link.link_class).stage_bytes, until)
-        else:
-            limits[site.code] = None
-    return limits
-
-
-@contextmanager
-def _progress(console: Console, *, quiet: bool) -> Iterator[Tell]:
-    """A bar for each cache."""
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TextColumn("{task.fields[file]}"))
-    with Progress(*columns, console=console, disable=quiet, transient=True) as bars:
-        tasks = {}
-
-        def tell(place: str, fetched: int, of: int, file: str) -> None:
-            if place not in tasks:
-                tasks[place] = bars.add_task(place, file="")
-            bars.update(tasks[place], completed=fetched, total=of, file=file[:40])
-
-        yield tell

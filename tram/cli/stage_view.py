@@ -12,7 +12,7 @@ from tram.act.stage import Cache, Staged, Standing, reached
 from tram.cli.i18n import _, both
 from tram.cli.rollout_words import size
 
-_WAITS = {"hours": _("waits for quiet hours"), "cap": _("the rest is over the cap: run it again")}
+WAITS = {"hours": _("waits for quiet hours"), "cap": _("the rest is over the cap: run it again")}
 _SOME = 3
 
 
@@ -53,11 +53,11 @@ def _cache_word(cache: Cache, *, dry: bool) -> str:
         return _problem(cache)
     filled = cache.filled
     if filled is None:
-        return f"[yellow]{_WAITS[cache.why]}[/]" if cache.why else ""
+        return f"[yellow]{WAITS[cache.why]}[/]" if cache.why else ""
     if filled.problems:
         return f"[red]{_('{count} did not come').format(count=len(filled.problems))}[/]"
     if filled.left:
-        return f"[yellow]{_WAITS[filled.why_left]}[/]"
+        return f"[yellow]{WAITS[filled.why_left]}[/]"
     return _("would be fetched") if dry and filled.lacking else f"[green]{_('all there')}[/]"
 
 
@@ -69,7 +69,7 @@ def _host_word(host: Standing) -> str:
     if host.problem is not None:
         return _problem(host)
     if host.why:
-        return f"[yellow]{_WAITS[host.why]}[/]"
+        return f"[yellow]{WAITS[host.why]}[/]"
     note = host.prepared.note if host.prepared else ""
     return f"[yellow]{escape(note)}[/]" if note else f"[green]{_('prepared')}[/]"
 

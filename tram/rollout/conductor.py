@@ -39,6 +39,10 @@ class Standing(StrEnum):
     DONE = "done"
 
 
+GOES_ON = (Standing.PLANNED, Standing.RUNNING, Standing.RESTING, Standing.HELD)
+"""What a timer goes on with; the rest is left to a person."""
+
+
 class ConductedElsewhere(TramError):
     """Another controller conducts this rollout now."""
 

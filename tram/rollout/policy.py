@@ -64,7 +64,7 @@ class Window:
 @dataclass(frozen=True, slots=True)
 class LinkPolicy:
     """What a class of lines allows. `hours`: when (None: always); `cap_bytes`: the most for one host's run;
-    `stage_bytes`: the most that one `tram stage` brings to a site."""
+    `stage_bytes`: the most that `tram stage` brings to a site in one night."""
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
 

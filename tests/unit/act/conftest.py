@@ -17,7 +17,11 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
+from tram.act.bootstrap import Entry, bootstrap_host
+from tram.act.come import come
+from tram.act.connect import FirstContact
 from tram.act.key import CentreKey, make_key
+from tram.act.session import Session
 from tram.act.target import Target
 
 STEPS = ("account", "sudo", "key")
@@ -164,3 +168,17 @@ def aim(tmp_path: Path) -> Callable[..., Target]:
         return Target(name=name, address="127.0.0.1", operator="tram", pins=tmp_path / "known_hosts", port=port, **more)  # type: ignore[arg-type]
 
     return target
+
+
+@pytest.fixture
+def hub(simulate: Callable[..., SimulatedHost]) -> SimulatedHost:
+    """A hub that answers as it is told (`programs`)."""
+    return simulate()
+
+
+@pytest.fixture
+def session(hub: SimulatedHost, aim: Callable[..., Target], centre_key: CentreKey) -> Session:
+    """The centre, logged in at the hub."""
+    target = aim(hub.port, "hub1")
+    bootstrap_host(target, Entry(password=hub.password, agent=False, first=FirstContact(accept_new=True)), centre_key)
+    return come(target, centre_key)

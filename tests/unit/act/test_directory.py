@@ -2,34 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from tram.accounts.directory import DirectoryFailed, read_state
-from tram.act.bootstrap import Entry, bootstrap_host
-from tram.act.come import come
-from tram.act.connect import FirstContact
 from tram.act.directory import HubDirectory, hand_in, mail_counters
-from tram.act.key import CentreKey
 from tram.act.outcome import NotReached, StepFailed
 from tram.act.session import Session
-from tram.act.target import Target
 
 ROOT = "-Q -Y EXTERNAL -H ldapi:///"
-
-
-@pytest.fixture
-def hub(simulate: Callable[..., Any]) -> Any:
-    return simulate()
-
-
-@pytest.fixture
-def session(hub: Any, aim: Callable[..., Target], centre_key: CentreKey) -> Session:
-    target = aim(hub.port, "hub1")
-    bootstrap_host(target, Entry(password=hub.password, agent=False, first=FirstContact(accept_new=True)), centre_key)
-    return come(target, centre_key)
 
 
 def test_what_is_changed_is_in_no_command_line(hub: Any, session: Session) -> None:

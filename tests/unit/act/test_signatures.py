@@ -3,35 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from tram.act.bootstrap import Entry, bootstrap_host
-from tram.act.come import come
-from tram.act.connect import FirstContact
-from tram.act.key import CentreKey
 from tram.act.outcome import StepFailed
 from tram.act.session import Session
 from tram.act.signatures import Sample, by_hash, checked_name, publish, seen
-from tram.act.target import Target
 from tram.core.errors import BadInput
 
 SHA256 = "275a021bbfb6489e54d471899f7db9d1663fc695ec2fe2a2c4538aabf651fd0f"
-
-
-@pytest.fixture
-def hub(simulate: Callable[..., Any]) -> Any:
-    return simulate()
-
-
-@pytest.fixture
-def session(hub: Any, aim: Callable[..., Target], centre_key: CentreKey) -> Session:
-    target = aim(hub.port, "hub1")
-    entry = Entry(password=hub.password, agent=False, first=FirstContact(accept_new=True))
-    bootstrap_host(target, entry, centre_key)
-    return come(target, centre_key)
 
 
 def test_a_hash_is_told_by_its_length() -> None:

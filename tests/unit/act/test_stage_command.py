@@ -13,14 +13,19 @@ import pytest
 from typer.testing import CliRunner
 
 from tram.act.key import make_key
+from tram.act.outcome import NotReached
 from tram.act.stage import Cache, Staged, Standing
 from tram.act.staging import Filled, Limits, Prepared
 from tram.cli import stage as command
+from tram.cli import staging
 from tram.cli.main import app
-from tram.cli.stage_view import _WAITS
+from tram.cli.stage_view import WAITS
 from tram.core.errors import BadInput, TramError
+from tram.ledger import Ledger, Outcome, open_ledger
 from tram.register import Province, load
 from tram.rollout.policy import LinkPolicy, Policy, Window
+
+from ..rollout.province import new_rollout
 
 REPO = Path(__file__).parents[3]
 HUB, NEAR, FAR = "trung-tam-hub1", "so-noi-vu-srv1", "huong-khe-srv1"
@@ -37,13 +42,15 @@ def province() -> Province:
 
 @pytest.fixture
 def at(monkeypatch: pytest.MonkeyPatch) -> Callable[[datetime], None]:
-    return lambda moment: monkeypatch.setattr(command, "utc_now", lambda: moment)
+    return lambda moment: monkeypatch.setattr(staging, "utc_now", lambda: moment)
 
 
-def limits(province: Province, max_bytes: int | None = None, *, now: bool = False) -> dict[str, Limits | None]:
+def limits(
+    province: Province, max_bytes: int | None = None, *, now: bool = False, spent: dict[str, int] | None = None
+) -> dict[str, Limits | None]:
     policy = Policy(quiet=Window("20:00", "05:00"), links={"adsl": LinkPolicy(stage_bytes=700)})
     pairs = [(site, host) for site in province.sites for host in site.hosts]
-    return command._limits(pairs, policy, max_bytes, now=now)
+    return staging.limits_of(pairs, policy, max_bytes, now=now, spent=spent or {})
 
 
 def test_by_day_only_the_hub_is_worked_at(province: Province, at: Callable[[datetime], None]) -> None:
@@ -63,6 +70,14 @@ def test_at_night_lines_are_used_until_morning_within_their_class_bound(
     }
 
 
+def test_what_came_this_night_already_counts_against_the_bound(
+    province: Province, at: Callable[[datetime], None]
+) -> None:
+    at(NIGHT)
+    found = [limits(province, spent={"huong-khe": spent})["huong-khe"] for spent in (300, 900)]
+    assert [one and one.max_bytes for one in found] == [400, 0]
+
+
 def test_now_is_now_and_the_bound_that_was_given_counts(province: Province, at: Callable[[datetime], None]) -> None:
     at(NOON)
     found = limits(province, 900, now=True)
@@ -75,16 +90,16 @@ def tram(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     monkeypatch.setenv("TRAM_SECRETS", str(tmp_path / "secrets"))
     monkeypatch.setenv("TRAM_LEDGER", f"sqlite:///{tmp_path}/ledger.db")
     monkeypatch.setenv("LC_ALL", "en")
-    monkeypatch.setattr(command, "packages_of", lambda *_, **__: {})
+    monkeypatch.setattr(staging, "packages_of", lambda *_, **__: {})
 
     base = SimpleNamespace(sha256="0" * 64, path=tmp_path / "base")
     (tmp_path / "base").write_bytes(b"base")
-    monkeypatch.setattr(command, "runtime", lambda: SimpleNamespace(base=base, files={}))
+    monkeypatch.setattr(staging, "runtime", lambda: SimpleNamespace(base=base, files={}))
 
     def run(*words: str, staged: Staged | None = None, key: bool = True) -> Any:
         if key:
             make_key(tmp_path / "secrets", "tram@lab")
-        monkeypatch.setattr(command, "stage", lambda *_: staged)
+        monkeypatch.setattr(staging, "stage", lambda *_: staged)
         given = [*words, "-i", str(REPO / "inventories/lab")]
         return CliRunner().invoke(app, ["stage", *given])
 
@@ -107,8 +122,8 @@ def test_all_there_ends_with_0(tram: Run) -> None:
 @pytest.mark.parametrize(
     ("host", "says"),
     [
-        ({"why": "hours"}, _WAITS["hours"]),
-        ({"why": "cap"}, _WAITS["cap"]),
+        ({"why": "hours"}, WAITS["hours"]),
+        ({"why": "cap"}, WAITS["cap"]),
         ({"problem": TramError("no answer at 192.0.2.1")}, "no answer at 192.0.2.1"),
         ({"prepared": Prepared(note="package lists: E: no")}, "package lists: E: no"),
     ],
@@ -139,7 +154,88 @@ def test_a_host_the_stack_is_not_for_is_refused(tram: Run) -> None:
     assert f"there are: {HUB}, {NEAR}" in (refused.hint or "")
 
 
+def night_now() -> Policy:
+    """It is the middle of the night; lines of class adsl may carry 2.5 MB."""
+    here = datetime.now(UTC)
+    window = Window(f"{here - timedelta(hours=4):%H:%M}", f"{here + timedelta(hours=4):%H:%M}")
+    return Policy(quiet=window, utc_offset=timedelta(0), links={"adsl": LinkPolicy(stage_bytes=2_500_000)})
+
+
+@pytest.fixture
+def night(tram: Run, monkeypatch: pytest.MonkeyPatch) -> Ledger:
+    """The centre's ledger, at night."""
+    monkeypatch.setattr(command, "load_policy", lambda _: night_now())
+    return open_ledger("lab")
+
+
+def stand(ledger: Ledger, *hosts: str) -> None:
+    """A rollout of mail whose next wave has these hosts."""
+    run = new_rollout(ledger, [[HUB], list(hosts)])
+    ledger.rollouts.set_wave(run, 1, "running")
+
+
+def came(*hosts: Standing, problems: tuple[tuple[str, str], ...] = ()) -> Staged:
+    return Staged([Cache(HUB, "trung-tam", Filled(HUB, problems=problems))], list(hosts))
+
+
+def test_at_night_whoever_is_ready_is_not_asked_again(tram: Run, night: Ledger) -> None:
+    stand(night, NEAR, FAR)
+    cut = Standing(FAR, "huong-khe", problem=NotReached("no answer at 192.0.2.1"))
+    first = tram("night", staged=came(Standing(NEAR, "so-noi-vu", prepared=Prepared(1000)), cut))
+    assert first.exit_code == 1
+    (run,) = [run for run in night.runs() if run.kind == "stage"]
+    rows = {row.host: (row.outcome, row.reason, row.bytes_down) for row in night.show(run.run).hosts}
+    assert run.playbook == "stage mail"
+    assert rows == {
+        HUB: (Outcome.DONE, "", 0),
+        NEAR: (Outcome.DONE, "", 1000),
+        FAR: (Outcome.NOT_REACHED, "no answer at 192.0.2.1", 0),
+    }
+    again = tram("night", staged=came(Standing(FAR, "huong-khe", prepared=Prepared())))
+    assert again.exit_code == 0, again.output
+    assert {row.host for row in night.show(night.runs()[0].run).hosts} == {HUB, FAR}
+    assert "nothing is left to stage" in tram("night").stderr
+    assert len(night.runs()) == 3
+
+
+def test_what_is_over_the_cap_waits_for_another_night_and_is_seen(tram: Run, night: Ledger) -> None:
+    stand(night, FAR)
+    said = tram("night", staged=came(Standing(FAR, "huong-khe", prepared=Prepared(1_500_000), why="cap")))
+    assert said.exit_code == 1
+    assert staging.spent_tonight(night, night_now())["huong-khe"] == 1_500_000
+    again = tram("night")
+    assert (again.exit_code, "over the cap" in again.stderr) == (1, True)
+
+
+def test_what_fails_at_a_cache_fails_the_hosts_behind_it(tram: Run, night: Ledger) -> None:
+    stand(night, NEAR)
+    staged = came(Standing(NEAR, "so-noi-vu"), problems=(("bash.deb", "404 Not Found"),))
+    assert tram("night", staged=staged).exit_code == 1
+    row = night.host(night.runs()[0].run, NEAR)
+    assert (row.outcome, row.reason) == (Outcome.FAILED, f"{HUB}: bash.deb: 404 Not Found")
+
+
+def test_one_stack_that_cannot_be_staged_does_not_stop_another(
+    tram: Run, night: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stand(night, NEAR)
+
+    def broken(*_: object, **__: object) -> None:
+        raise BadInput("roles/mail: nothing is said")
+
+    monkeypatch.setattr(staging, "packages_of", broken)
+    said = tram("night", "dns", staged=came())
+    assert said.exit_code == 1
+    assert [line.partition(":")[0] for line in said.stderr.splitlines() if "nothing is said" in line] == ["mail", "dns"]
+
+
+def test_the_timer_calls_it_in_the_quiet_hours(tram: Run) -> None:
+    said = tram("timer", "mail")
+    assert "OnCalendar=*-*-* 13,14,15,16,17,18,19,20,21:00:00 UTC" in said.stdout
+    assert f'tram stage night --inventory "{REPO / "inventories/lab"}" "mail"' in said.stdout
+
+
 def test_each_command_shows_examples(tram: Run) -> None:
-    for name in ("wave", "wheels", "files"):
+    for name in ("wave", "night", "timer", "wheels", "files"):
         said = CliRunner().invoke(app, ["stage", name, "--help"])
         assert f"tram stage {name} " in said.output

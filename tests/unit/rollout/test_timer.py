@@ -13,18 +13,18 @@ from tram.core.errors import BadInput
 from tram.ledger import Ledger, Outcome
 from tram.register import load
 from tram.rollout.owed import owed
-from tram.rollout.timer import install_units, make_units
+from tram.rollout.policy import Policy, Window
+from tram.rollout.timer import Call, each_night, going_on, install_units, make_units
 
 REPO = Path(__file__).parents[3]
 LAB = REPO / "inventories/lab"
-MINUTES = timedelta(minutes=5)
+CALL = going_on(load(LAB), timedelta(minutes=5))
 
 
 @pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="no systemd-analyze on this machine")
-def test_systemd_itself_finds_nothing_wrong_with_the_units(tmp_path: Path) -> None:
-    units = make_units(
-        load(LAB), MINUTES, project=tmp_path, environment={"TRAM_SECRETS": 'a "b" 100 %', "TRAM_LAB": ""}
-    )
+@pytest.mark.parametrize("call", [CALL, each_night(load(LAB), Policy(), ['a "b"'])], ids=["rollout", "stage"])
+def test_systemd_itself_finds_nothing_wrong_with_the_units(tmp_path: Path, call: Call) -> None:
+    units = make_units(load(LAB), call, project=tmp_path, environment={"TRAM_SECRETS": 'a "b" 100 %', "TRAM_LAB": ""})
     paths = [tmp_path / f"{units.name}.service", tmp_path / f"{units.name}.timer"]
     for path, text in zip(paths, (units.service, units.timer), strict=True):
         path.write_text(text)
@@ -32,26 +32,43 @@ def test_systemd_itself_finds_nothing_wrong_with_the_units(tmp_path: Path) -> No
     assert (found.returncode, found.stderr) == (0, "")
     assert 'Environment="TRAM_SECRETS=a \\"b\\" 100 %%"' in units.service
     assert "TRAM_LAB" not in units.service
-    assert f'rollout resume --inventory "{LAB}"' in units.service
+    assert f'{call.command} --inventory "{LAB}"' in units.service
+
+
+@pytest.mark.parametrize(
+    ("window", "offset", "calendar"),
+    [
+        (Window("20:00", "05:00"), 7, "13,14,15,16,17,18,19,20,21:00:00"),
+        (Window("22:30", "00:15"), 7, "15:30:00"),
+        (Window("22:30", "22:45"), -5, "03:30:00"),
+        (Window("05:00", "08:00"), 7, "00,22,23:00:00"),
+    ],
+)
+def test_staging_is_called_in_the_quiet_hours_by_the_provinces_clock(
+    window: Window, offset: int, calendar: str
+) -> None:
+    call = each_night(load(LAB), Policy(quiet=window, utc_offset=timedelta(hours=offset)))
+    assert f"OnCalendar=*-*-* {calendar} UTC\n" in call.timing
+    assert call.longest == window.length
 
 
 def test_a_password_in_the_ledgers_address_is_not_written_where_all_can_read_it(tmp_path: Path) -> None:
     given = {"TRAM_LEDGER": "postgresql://tram:bi-mat@hub/lab"}
     with pytest.raises(BadInput, match="password") as caught:
-        make_units(load(LAB), MINUTES, project=tmp_path, environment=given)
+        make_units(load(LAB), CALL, project=tmp_path, environment=given)
     assert "bi-mat" not in str(caught.value)
 
 
 def test_a_path_that_a_unit_cannot_name_is_said(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="cannot name this"):
-        make_units(load(LAB), MINUTES, project=tmp_path / "cong van", environment={})
+        make_units(load(LAB), CALL, project=tmp_path / "cong van", environment={})
 
 
 @pytest.mark.skipif(
     Path("/run/systemd/system").is_dir(), reason="systemd runs this machine: nothing is installed in it"
 )
 def test_without_systemd_in_charge_nothing_is_written_and_cron_is_named(tmp_path: Path) -> None:
-    units = make_units(load(LAB), MINUTES, project=tmp_path, environment={})
+    units = make_units(load(LAB), CALL, project=tmp_path, environment={})
     with pytest.raises(BadInput) as caught:
         install_units(units, tmp_path / "units")
     assert "cron" in caught.value.hint

@@ -1,0 +1,24 @@
+"""`timer` of a command that systemd may call by itself: its units on paper, or in place."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import typer
+
+from tram.cli.i18n import _
+from tram.rollout.timer import Units, install_units, unit_folder
+
+
+def print_or_install(units: Units, *, install: bool) -> None:
+    """Print the units, or write and start them and say so."""
+    folder = unit_folder()
+    if not install:
+        for suffix, text in (("service", units.service), ("timer", units.timer)):
+            typer.echo(f"# {folder}/{units.name}.{suffix}\n{text}")
+        return
+    for path in install_units(units, folder):
+        typer.echo(path)
+    typer.echo(_("{name}.timer is on; what it does: journalctl -u {name}").format(name=units.name))
+    if folder.is_relative_to(Path.home()):
+        typer.echo(_("It runs while you are logged in; also without: loginctl enable-linger"))
