@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import sys
+from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -16,7 +17,7 @@ ROLES = Path(__file__).parent.parent / "roles"
 
 def load(name: str, path: str) -> ModuleType:
     """The file at this path below roles/, executed anew, under the name that others of its kind import it by."""
-    spec = importlib.util.spec_from_file_location(name, ROLES / path)
+    spec = importlib.util.spec_from_loader(name, SourceFileLoader(name, str(ROLES / path)))
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)

@@ -253,6 +253,53 @@ def test_mail_waits_for_a_replica_that_was_destroyed_and_fills_itself(lab: Lab, 
     assert play(inventory, "directory").changed() == []
 
 
+def test_a_hub_put_back_to_a_dump_is_what_every_copy_has_again(lab: Lab) -> None:
+    """The copy was further than the dump, and hears of it after the hub went on: nothing of the time between stays."""
+    said = lab.sh(HUB, ["tram-directory-dump"]).stdout
+    dump = said.partition(":")[0]
+    print(f"dump: {said.strip()}")
+    modes = lab.sh(HUB, ["stat", "-c", "%a %U", dump, str(Path(dump).parent)]).stdout
+    assert modes.split("\n")[:2] == ["600 root", "700 root"]
+    modify(lab, AN, userPassword="mat khau sau ban sao")
+    wait_until("the copy is further", lambda: binds(lab, DISTRICT, AN, "mat khau sau ban sao"), timedelta(seconds=60))
+    half = f"head -c 300 {dump} > /root/nua.ldif.gz && tram-directory-dump --restore /root/nua.ldif.gz 2>&1 || true"
+    assert "Nothing was changed" in lab.sh(HUB, ["sh", "-c", half]).stdout
+    assert binds(lab, HUB, AN, "mat khau sau ban sao")
+    lab.cut(SITE)
+    print(lab.sh(HUB, ["tram-directory-dump", "--restore", dump]).stdout.strip())
+    wait_until("the old password", lambda: binds(lab, HUB, AN, "mat khau cua an.nv"), timedelta(seconds=30))
+    modify(lab, BINH, title="Tro ly")
+    lab.mend(SITE)
+    wait_until("the copy, too", lambda: binds(lab, DISTRICT, AN, "mat khau cua an.nv"), timedelta(seconds=180))
+    assert not binds(lab, DISTRICT, AN, "mat khau sau ban sao")
+    wait_until("the replica is in step", lambda: status(lab, DISTRICT).get("in_step") is True, timedelta(seconds=60))
+    assert status(lab, DISTRICT)["people"] == 2
+    lab.sh(HUB, ["sh", "-c", "rm -rf /var/lib/ldap/tram.before-* /root/nua.ldif.gz"])
+
+
+def test_a_copy_that_is_ahead_of_the_hub_fills_itself_anew_and_says_so(lab: Lab) -> None:
+    """An image of the hub's machine was put back: the database's own files, with the marks of then."""
+    image = "rm -rf /var/lib/ldap/image; systemctl stop slapd && cp -a /var/lib/ldap/tram /var/lib/ldap/image"
+    lab.sh(HUB, ["sh", "-c", f"{image}; systemctl start slapd"])
+    modify(lab, AN, userPassword="mat khau sau anh may")
+    wait_until("the copy is further", lambda: binds(lab, DISTRICT, AN, "mat khau sau anh may"), timedelta(seconds=60))
+    back = "systemctl stop slapd && rm -r /var/lib/ldap/tram && mv /var/lib/ldap/image /var/lib/ldap/tram"
+    lab.sh(HUB, ["sh", "-c", f"{back}; systemctl start slapd"])
+    wait_until("it shows", lambda: status(lab, DISTRICT).get("ahead") is True, timedelta(seconds=60))
+    lab.cut(SITE)
+    lab.sh(DISTRICT, ["systemctl", "start", "tram-directory-heal.service"])
+    assert binds(lab, DISTRICT, AN, "mat khau sau anh may"), "a hub that does not answer changes nothing"
+    lab.mend(SITE)
+    wait_until("the hub answers", lambda: status(lab, DISTRICT).get("ahead") is True, timedelta(seconds=120))
+    lab.sh(DISTRICT, ["systemctl", "start", "tram-directory-heal.service"])
+    assert status(lab, DISTRICT)["in_step"] is True
+    assert (binds(lab, DISTRICT, AN, "mat khau cua an.nv"), status(lab, DISTRICT)["people"]) == (True, 2)
+    said = lab.sh(DISTRICT, ["journalctl", "-u", "tram-directory-heal", "-o", "cat", "-n", "20"]).stdout
+    assert "came back from an older state" in said
+    print(next(line for line in said.splitlines() if line.startswith("filled anew")))
+    lab.sh(DISTRICT, ["rm", "-r", "/var/lib/ldap/tram.ahead"])
+
+
 def test_what_is_changed_by_hand_or_killed_is_healed(lab: Lab, inventory: Path) -> None:
     spoilt = "sed -i '/^olcDisallows: bind_anon$/d' /etc/ldap/tram/config.ldif && systemctl kill -s KILL slapd"
     lab.sh(DISTRICT, ["sh", "-c", spoilt])

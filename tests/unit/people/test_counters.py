@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
-from importlib.machinery import SourceFileLoader
-from importlib.util import module_from_spec, spec_from_loader
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -16,19 +14,15 @@ import pytest
 from tram.accounts.directory import Entry, State
 from tram.accounts.funnel import CountersUnreadable, Funnel, Mailbox, csv_lines, funnels, metrics, read_counters, total
 
-PROGRAM = Path(__file__).parents[3] / "roles/mail/files/tram-mail-counters"
+from ...role_module import load
+
 NOW = datetime(2026, 11, 22, 9, tzinfo=UTC)
 TODAY = NOW.date()
 
 
 @pytest.fixture
 def program() -> ModuleType:
-    loader = SourceFileLoader("tram_mail_counters", str(PROGRAM))
-    spec = spec_from_loader(loader.name, loader)
-    assert spec is not None
-    module = module_from_spec(spec)
-    loader.exec_module(module)
-    return module
+    return load("tram_mail_counters", "mail/files/tram-mail-counters")
 
 
 def said(message: object, at: datetime = NOW, cursor: str = "s=1") -> str:
