@@ -7,7 +7,7 @@ import hashlib
 import subprocess
 import sys
 
-from . import build, database, fetch, translation
+from . import build, database, fetch, rest, translation
 from .place import CURRENT, ETC, LIB, STATE, Trouble, manage, read, release, wanted, write
 
 
@@ -20,7 +20,14 @@ def state() -> dict[str, str]:
         "database": read("database") or "none",
         "translation": "as on disk" if translation.is_compiled() else "older",
         "accounts": "as on disk" if read("accounts") == accounts_word() else "older",
+        "practice": "as on disk" if read("practice") == practice_word() else "older",
     }
+
+
+def practice_word() -> str:
+    """The tables of the practice (tram_practice), in a word."""
+    files = sorted((LIB / "tram_practice/migrations").glob("*.py"))
+    return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()
 
 
 def accounts_word() -> str:
@@ -33,6 +40,7 @@ def is_done() -> bool:
     """Whether there is nothing to do."""
     now, name = state(), wanted()
     right = {"built": "yes", "current": name, "database": name, "translation": "as on disk", "accounts": "as on disk"}
+    right["practice"] = "as on disk"
     same = read("active") == f"{name} {read('translation')}".strip()
     return same and not database.UNFINISHED.exists() and all(now[key] == value for key, value in right.items())
 
@@ -59,6 +67,9 @@ def apply() -> bool:
     if read("accounts") != accounts_word():
         manage(name, "tram_accounts", stdin=(ETC / "accounts.json").read_text(encoding="utf-8"))
         write("accounts", accounts_word())
+    if read("practice") != practice_word():
+        manage(name, "migrate", "--no-input", "tram_practice")
+        write("practice", practice_word())
     build.activate(name)
     build.tidy({name, old})
     return True
@@ -78,10 +89,12 @@ def main() -> int:
                 # Two runs at once would build over one another.
                 fcntl.flock(lock, fcntl.LOCK_EX)
                 print("changed" if apply() else "nothing to do")
+        elif words[:1] == ["rest"]:
+            return rest.main()
         elif words[:1] == ["manage"] and len(words) > 1:
             print(manage(read("database"), *words[1:]), end="")
         else:
-            print("tram-mayan state | apply [--check] | manage COMMAND...", file=sys.stderr)
+            print("tram-mayan state | apply [--check] | rest <BATCH.json | manage COMMAND...", file=sys.stderr)
             return 2
     except Trouble as error:
         print(f"tram-mayan: {error}", file=sys.stderr)

@@ -11,7 +11,7 @@ from mayan.settings.production import INSTALLED_APPS, MIDDLEWARE, REST_FRAMEWORK
 
 _ROLE = json.loads(Path("/etc/mayan/settings.json").read_text(encoding="utf-8"))
 
-INSTALLED_APPS = [*INSTALLED_APPS, "tram_mayan.apps.TramMayanApp"]
+INSTALLED_APPS = [*INSTALLED_APPS, "tram_mayan.apps.TramMayanApp", "tram_practice.apps.TramPracticeApp"]
 
 # Before anything else looks at a file that was sent.
 MIDDLEWARE = (*MIDDLEWARE[:2], "tram_mayan.scan.ScanUploads", *MIDDLEWARE[2:])

@@ -1,0 +1,129 @@
+"""Letters to an agency's dispatch mailbox become registered incoming documents, each once, whatever is retried."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from email import policy
+from email.message import EmailMessage
+from email.parser import BytesParser
+from email.utils import parseaddr
+from typing import Any
+
+from django.core.files.base import ContentFile
+from django.db import transaction
+from mayan.apps.documents.models.document_models import Document
+from mayan.apps.documents.models.document_type_models import DocumentType
+
+from . import mailbox, people, steps
+from .models import Letter
+
+logger = logging.getLogger("tram_practice.mail_in")
+TITLE = 255
+
+
+def take_all() -> int:
+    """Every mailbox; how many letters became documents. A mailbox that fails does not stop the others."""
+    count = 0
+    for agency, box in mailbox.boxes().items():
+        try:
+            count += take(agency, box)
+        except OSError as error:
+            logger.error("%s: hộp thư không đọc được · the mailbox cannot be read: %s", box["user"], error)
+        except mailbox.imaplib.IMAP4.error as error:
+            logger.error("%s: máy chủ thư từ chối · the mail server refuses: %s", box["user"], error)
+    return count
+
+
+def take(agency: str, box: dict[str, Any]) -> int:
+    """The letters of one mailbox that are not taken yet."""
+    count = 0
+    with mailbox.reading(box) as imap:
+        found = imap.uid("SEARCH", f"UNKEYWORD {mailbox.TAKEN}")[1][0] or b""
+        for uid in found.decode().split():
+            raw = imap.uid("FETCH", uid, "(BODY.PEEK[])")[1][0][1]
+            count += letter(agency, raw)
+            imap.uid("STORE", uid, "+FLAGS.SILENT", f"({mailbox.TAKEN})")
+    return count
+
+
+def letter(agency: str, raw: bytes) -> int:
+    """One letter: 1 if it became a document now, 0 if it was one already.
+
+    Who it is, is its Message-ID with the digest of what was written: headers that servers add do not count. Document,
+    number and memory are one transaction; files come after it, each only if it is not there yet.
+    """
+    message = BytesParser(policy=policy.default).parsebytes(raw)
+    files = contents(message)
+    digest = hashlib.sha256(b"\0".join(name.encode() + b"\0" + body for name, body in files)).hexdigest()
+    name = str(message["Message-ID"] or "").strip()[:512]
+    with transaction.atomic():
+        known, new = Letter.objects.get_or_create(agency=agency, message=name, digest=digest, defaults={"document": 0})
+        if new:
+            known.document = register(agency, message).pk
+            known.save()
+    if not known.complete:
+        document = Document.objects.filter(pk=known.document).first()
+        if document is not None:
+            keep(document, files)
+        known.complete = True
+        known.save()
+    return int(new)
+
+
+def contents(message: EmailMessage) -> list[tuple[str, bytes]]:
+    """What was written, then what was attached; names begin with their place, so that each is one of a kind."""
+    text = message.get_body(preferencelist=("plain", "html"))
+    found = []
+    if text is not None:
+        kind = "html" if text.get_content_subtype() == "html" else "txt"
+        found.append((f"00-thu.{kind}", str(text.get_content()).encode()))
+    for place, part in enumerate(message.iter_attachments(), 1):
+        name = (part.get_filename() or "dinh-kem").replace("/", "_")[-120:]
+        found.append((f"{place:02}-{name}", part.get_payload(decode=True) or bytes(part)))
+    return found
+
+
+def register(agency: str, message: EmailMessage) -> Any:
+    """The document with its fields, in its flow, with its number. Runs in the caller's transaction.
+
+    Raises LookupError when the practice has no type for it.
+    """
+    types = people.practice().get("types", {})
+    label = next((name for name, one in types.items() if one["agency"] == agency and one.get("by_mail")), None)
+    if label is None:
+        raise LookupError(f"{agency}: the practice has no type of document that comes by mail")
+    kind = types[label]
+    subject = " ".join(str(message["Subject"] or "(không có trích yếu)").split())
+    document = Document(document_type=DocumentType.objects.get(label=label), label=subject[:TITLE])
+    document.save()
+    for name, value in {
+        "trich_yeu": subject,
+        "co_quan": " ".join(filter(None, parseaddr(str(message["From"])))),
+    }.items():
+        steps.note(document, name, value)
+    for flow in document.document_type.workflows.all():
+        flow.launch_for(document=document)
+        instance = document.workflows.get(workflow=flow)
+        numbered = people.practice()["flows"][kind["flow"]]
+        for step in instance.state_active.origin_transitions.all():
+            if numbered.get(step.label, {}).get("number"):
+                instance.do_transition(transition=step, comment="Thư đến · by mail")
+                break
+    return document
+
+
+def keep(document: Any, files: list[tuple[str, bytes]]) -> None:
+    """Add the files it lacks; one that carries malware is not kept, and the document says so."""
+    from tram_mayan.clamd import Infected  # noqa: PLC0415
+
+    there = set(document.files.values_list("filename", flat=True))
+    for name, body in files:
+        if name in there or not body:
+            continue
+        action = "append" if document.files.exists() else "replace"
+        try:
+            document.files_upload(file_object=ContentFile(body, name=name), filename=name, action_name=action)
+        except Infected as found:
+            document.description = f"{document.description}\nTệp “{name}” bị bỏ: mã độc {found}".strip()
+            document.save()
