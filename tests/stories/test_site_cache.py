@@ -7,6 +7,7 @@ import shutil
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 
@@ -32,24 +33,37 @@ OVER = 1.1
 """What all hosts together may cost the line, in copies of what one of them needs."""
 
 
-@pytest.fixture(scope="module")
-def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    """The hub with its mirror, and a district of three hosts, the first of them with the site's cache."""
-    inventory = tmp_path_factory.mktemp("province") / "lab"
+@contextmanager
+def district(folder: Path, name: str, *of_hosts: list[str]) -> Iterator[Lab]:
+    """A lab of its own: the hub with caches, mirror and signatures, and a district whose hosts have these functions.
+
+    Everything up to names is applied.
+    """
+    inventory = folder / "lab"
     shutil.copytree(LAB, inventory)
     (inventory / "sites/so-noi-vu.yml").unlink()
     functions(inventory / "sites/trung-tam.yml", ["hub_cache", "dns", "pki", "mirror", "antivirus_mirror"])
-    functions(inventory / f"sites/{SITE}.yml", ["dns", "site_cache", "antivirus"], ["antivirus"], ["antivirus"])
+    functions(inventory / f"sites/{SITE}.yml", *of_hosts)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("TRAM_LAB", NAME)
+        patch.setenv("TRAM_LAB", name)
+        patch.setenv("TRAM_LEDGER", f"sqlite:///{folder}/ledger.db")
         try:
-            found = up(inventory, NAME, print)
+            found = up(inventory, name, print)
             take_over(found)
-            for book in ("base", "pki", "dns", "antivirus"):
+            for book in ("base", "pki", "dns"):
                 assert run_playbook(REPO / f"playbooks/{book}.yml", inventory).failures() == [], book
             yield found
         finally:
-            down(NAME)
+            down(name)
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    """The hub with its mirror, and a district of three hosts, the first of them with the site's cache."""
+    hosts = (["dns", "site_cache", "antivirus"], ["antivirus"], ["antivirus"])
+    with district(tmp_path_factory.mktemp("province"), NAME, *hosts) as found:
+        assert run_playbook(REPO / "playbooks/antivirus.yml", found.province.folder).failures() == []
+        yield found
 
 
 def functions(file: Path, *of_hosts: list[str]) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import zipfile
 from collections.abc import Iterator
@@ -17,14 +16,16 @@ import pytest
 import yaml
 
 from tram.core.run import Ran, run
-from tram.lab.lab import Lab, down, up
+from tram.lab.lab import Lab
 from tram.lab.network import UPLINK_MODULE
 from tram.lab.process import find
+from tram.ledger import Outcome, open_ledger
 from tram.push.playbook import run_playbook
 
-from ..conftest import LAB, REPO, take_over
+from ..conftest import REPO
 from ..person import wait_until
-from .test_site_cache import crossed, functions
+from ..unit.rollout.province import new_rollout
+from .test_site_cache import crossed, district
 
 pytestmark = [pytest.mark.lab, pytest.mark.long]
 
@@ -34,34 +35,31 @@ CACHE, FIRST, SECOND = (f"{SITE}-srv{number}" for number in (1, 2, 3))
 VIETNAM = timedelta(hours=7)
 SAYING_SO = 200_000
 """Bytes: to ask three hosts what they have, and to hear it, when nothing else is to travel."""
+IDLE = 10_000
+"""Bytes: what the hosts say to the hub by themselves in a few seconds."""
 OVER = 1.1
 
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     """The hub with cache and mirror, and a district with a cache and two hosts that are to get antivirus; it is day."""
-    inventory = tmp_path_factory.mktemp("province") / "lab"
-    shutil.copytree(LAB, inventory)
-    (inventory / "sites/so-noi-vu.yml").unlink()
-    functions(inventory / "sites/trung-tam.yml", ["hub_cache", "dns", "pki", "mirror", "antivirus_mirror"])
-    functions(inventory / f"sites/{SITE}.yml", ["dns", "site_cache"], ["antivirus"], ["antivirus"])
-    rules = yaml.safe_load((inventory / "rollout.yml").read_text(encoding="utf-8"))
-    here = datetime.now(UTC) + VIETNAM
-    rules["quiet"] = {key: f"{here + timedelta(hours=n):%H}:00" for key, n in (("since", 6), ("until", 8))}
-    (inventory / "rollout.yml").write_text(yaml.safe_dump(rules), encoding="utf-8")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("TRAM_LAB", NAME)
-        try:
-            found = up(inventory, NAME, print)
-            take_over(found)
-            for book in ("base", "pki", "dns"):
-                assert run_playbook(REPO / f"playbooks/{book}.yml", inventory).failures() == [], book
-            # The caches first, as waves do it: the hub's, then the site's.
-            caches = ["--limit", f"{HUB},{CACHE}"]
-            assert run_playbook(REPO / "playbooks/antivirus.yml", inventory, extra=caches).failures() == []
-            yield found
-        finally:
-            down(NAME)
+    hosts = (["dns", "site_cache"], ["antivirus"], ["antivirus"])
+    with district(tmp_path_factory.mktemp("province"), NAME, *hosts) as found:
+        inventory = found.province.folder
+        quiet_hours(inventory, 6)
+        # The caches first, as waves do it: the hub's, then the site's.
+        caches = ["--limit", f"{HUB},{CACHE}"]
+        assert run_playbook(REPO / "playbooks/antivirus.yml", inventory, extra=caches).failures() == []
+        yield found
+
+
+def quiet_hours(inventory: Path, begin: int) -> None:
+    """Lines are left to people but for two hours, which begin so many hours from the one it is."""
+    path = inventory / "rollout.yml"
+    rules = yaml.safe_load(path.read_text(encoding="utf-8"))
+    here = datetime.now(UTC) + VIETNAM + timedelta(hours=begin)
+    rules["quiet"] = {"since": f"{here:%H}:00", "until": f"{here + timedelta(hours=2):%H}:00"}
+    path.write_text(yaml.safe_dump(rules), encoding="utf-8")
 
 
 def tram(lab: Lab, *words: str | Path, code: int = 0, within: timedelta = timedelta(minutes=15)) -> Ran:
@@ -119,13 +117,28 @@ def test_a_cap_leaves_the_rest_for_the_next_time(lab: Lab) -> None:
     assert carried <= 3_000_000 * OVER + SAYING_SO
 
 
-def test_at_night_each_file_crosses_the_line_once(lab: Lab) -> None:
-    said, carried = stage(lab, "--now")
+def test_at_night_the_next_wave_of_a_rollout_is_staged_and_each_file_crosses_the_line_once(lab: Lab) -> None:
+    quiet_hours(lab.province.folder, 0)
+    ledger = open_ledger("lab")
+    rollout = new_rollout(ledger, [[HUB, CACHE], [FIRST, SECOND]], stack="antivirus")
+    ledger.rollouts.set_wave(rollout, 1, "passed")
+    before = crossed(lab)
+    # What the timer calls.
+    (said,) = json.loads(tram(lab, "stage", "night", "--json").stdout)
+    carried = crossed(lab) - before
     lists = max(host["lists"] for host in said["hosts"])
     wanted = of(said, CACHE)["fetched"] + lists + SAYING_SO
     print(f"{wanted / 1e6:.1f} MB for two hosts: {carried / 1e6:.1f} MB on the line, {carried / wanted:.3f} copies")
     assert said["ready"]
     assert carried <= OVER * wanted
+    rows = {row.host: row for row in ledger.show(ledger.runs()[0].run).hosts}
+    assert {row.outcome for row in rows.values()} == {Outcome.DONE}
+    assert rows[CACHE].bytes_down == of(said, CACHE)["fetched"]
+    before = crossed(lab)
+    assert json.loads(tram(lab, "stage", "night", "--json").stdout) == []
+    print(f"an hour later: {crossed(lab) - before} bytes on the line")
+    assert crossed(lab) - before <= IDLE
+    ledger.rollouts.set_state(rollout, "aborted")
 
 
 def test_the_second_time_nothing_is_sent(lab: Lab) -> None:

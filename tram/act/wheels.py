@@ -6,7 +6,7 @@ import html
 import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from hashlib import sha256
 from pathlib import Path
@@ -48,7 +48,6 @@ def fill_folder(province: Province, key: CentreKey, folder: Path, name: str, *, 
 
     Raises: BadInput for a name or files that cannot be served; NotReached, StepFailed.
     """
-    store = store_of(province)
     if not _FOLDER.fullmatch(name) or name in ("simple", "files"):
         raise BadInput(
             f"{name}: cannot name a folder of the mirror", hint="letters a-z, digits and -; not simple, files"
@@ -60,15 +59,20 @@ def fill_folder(province: Province, key: CentreKey, folder: Path, name: str, *, 
     if strange or not files:
         reason = f"{strange[0]}: cannot be served by that name" if strange else f"{folder}: has no files"
         raise BadInput(reason, hint="letters, digits and . _ + @ -; no . at the beginning")
-    url = f"https://mirror.{province.domain}:{MIRROR_PORT}/wheels/{name}"
-    sizes = {one: len(data) for one, data in files.items()}
+    store, shelf = store_of(province), _empty(province, name, files)
     if dry:
-        return Shelf(url, sizes, 0)
+        return shelf
     paths = {f"{name}/{one}": data for one, data in files.items()}
     with come(targets(province, [store.inventory_name])[0], key) as session:
         sent = put(session, FOLDER, paths)
         name_all(session, FOLDER, f"folder-{name}", paths)
-    return Shelf(url, sizes, sent)
+    return replace(shelf, sent=sent)
+
+
+def _empty(province: Province, name: str, files: Mapping[str, bytes]) -> Shelf:
+    """A shelf nothing was sent to yet."""
+    url = f"https://mirror.{province.domain}:{MIRROR_PORT}/wheels/{name}"
+    return Shelf(url, {one: len(data) for one, data in files.items()}, 0)
 
 
 def store_of(province: Province) -> Host:
@@ -103,17 +107,16 @@ def fill_shelf(
         folder = Path(made)
         download(requirements, suite, folder, beside)
         wheels = {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
-    url = f"https://mirror.{province.domain}:{MIRROR_PORT}/wheels/simple"
-    sizes = {name: len(data) for name, data in wheels.items()}
+    shelf = _empty(province, "simple", wheels)
     if dry:
-        return Shelf(url, sizes, 0)
+        return shelf
     paths = {f"files/{sha256(data).hexdigest()}/{name}": data for name, data in wheels.items()}
     with come(targets(province, [store.inventory_name])[0], key) as session:
         sent = put(session, FOLDER, paths)
         there = do(session, f"cd {FOLDER} && find files -name '*.whl'").split()
         put(session, FOLDER, pages(there))
         name_all(session, FOLDER, f"{requirements.stem}-{suite}", [*paths, *pages(paths)])
-    return Shelf(url, sizes, sent)
+    return replace(shelf, sent=sent)
 
 
 def download(requirements: Path, suite: str, folder: Path, beside: Sequence[Path] = ()) -> None:

@@ -56,7 +56,7 @@ def new_rollout(ledger: Ledger, waves: list[list[str]], policy: Policy = QUICK, 
     run = new_run_id(utc_now())
     cost = {"bytes_down": 1, "bytes_up": 1, "source": "guess", "seconds": 0.1, "misfits": []}
     planned = [
-        NewWave("rest", policy.soak, number in policy.approve, [(h, h.removesuffix("-srv1"), [], cost) for h in hosts])
+        NewWave("rest", policy.soak, number in policy.approve, [(h, h.rpartition("-")[0], [], cost) for h in hosts])
         for number, hosts in enumerate(waves, start=1)
     ]
     ledger.rollouts.create(
