@@ -29,6 +29,7 @@ COMMANDS = {
     "stage": ("tram.cli.stage:app", _("Have what the next wave needs near its hosts before their window opens.")),
     "runs": ("tram.cli.runs:app", _("What was delivered to whom, how far it is, how it ended.")),
     "accounts": ("tram.cli.accounts:app", _("People's accounts: from rosters into the directory.")),
+    "documents": ("tram.cli.documents:app", _("Documents: the practice as code, and who has what in hand.")),
     "harden": ("tram.cli.harden:app", _("Harden hosts, and take single controls back.")),
     "audit": ("tram.cli.audit:audit", _("Where each host stands against the security baselines; changes nothing.")),
     "antivirus": ("tram.cli.antivirus:app", _("Antivirus: what is in effect on each host.")),

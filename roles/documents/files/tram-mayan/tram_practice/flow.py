@@ -24,22 +24,27 @@ def draw(title: str, states: list[dict[str, Any]], late: bool) -> str:
         ink = "#37474f" if state["is"] == "ahead" else "white"
         mark = {"done": "✓ ", "here": "● ", "ahead": ""}[state["is"]]
         parts += [
-            f'<g data-state="{state["is"]}"><rect x="{left}" y="55" width="{WIDE}" height="{HIGH}" rx="10" fill="{fill}"/>',
+            f'<g data-state="{state["is"]}">',
+            f'<rect x="{left}" y="55" width="{WIDE}" height="{HIGH}" rx="10" fill="{fill}"/>',
             f'<text x="{left + WIDE / 2}" y="92" font-size="15" text-anchor="middle" fill="{ink}">'
             f"{mark}{escape(state['label'])}</text>",
-            f'<text x="{left + WIDE / 2}" y="140" font-size="12" text-anchor="middle">{escape(state["who"])}</text>',
-            f'<text x="{left + WIDE / 2}" y="157" font-size="12" text-anchor="middle">{escape(state["when"])}</text></g>',
+            small(left, 140, state["who"]),
+            small(left, 157, state["when"]),
+            "</g>",
         ]
         if place:
-            parts.append(
-                f'<path d="M{left - GAP + 6} 87 H{left - 10} m-9 -6 l9 6 l-9 6" stroke="#607d8b" stroke-width="2" fill="none"/>'
-            )
+            line = f"M{left - GAP + 6} 87 H{left - 10} m-9 -6 l9 6 l-9 6"
+            parts.append(f'<path d="{line}" stroke="#607d8b" stroke-width="2" fill="none"/>')
     late_word = "quá hạn · overdue" if late else "đang ở đây · here"
-    parts.append(
-        f'<text x="20" y="182" font-size="12"><tspan fill="{DONE}">■ đã qua · done</tspan> '
-        f'<tspan fill="{LATE if late else HERE}">■ {late_word}</tspan> <tspan fill="#90a4ae">■ chưa tới · ahead</tspan></text></svg>'
-    )
+    words = [(DONE, "đã qua · done"), (LATE if late else HERE, late_word), ("#90a4ae", "chưa tới · ahead")]
+    legend = " ".join(f'<tspan fill="{colour}">■ {word}</tspan>' for colour, word in words)
+    parts.append(f'<text x="20" y="182" font-size="12">{legend}</text></svg>')
     return "\n".join(parts)
+
+
+def small(left: int, top: int, text: str) -> str:
+    """A line below a state."""
+    return f'<text x="{left + WIDE / 2}" y="{top}" font-size="12" text-anchor="middle">{escape(text)}</text>'
 
 
 def states_of(instance: Any) -> list[dict[str, Any]]:

@@ -20,7 +20,7 @@ class Book(models.Model):
     last = models.PositiveIntegerField(default=0)
 
     class Meta:
-        constraints = [models.UniqueConstraint(fields=["agency", "book", "year"], name="tram_one_book")]
+        constraints = [models.UniqueConstraint(fields=["agency", "book", "year"], name="tram_one_book")]  # noqa: RUF012  # Django's way
 
 
 class Number(models.Model):
@@ -34,7 +34,7 @@ class Number(models.Model):
     given = models.DateTimeField(auto_now_add=True)
 
     class Meta:
-        constraints = [models.UniqueConstraint(fields=["book", "number"], name="tram_one_number")]
+        constraints = [models.UniqueConstraint(fields=["book", "number"], name="tram_one_number")]  # noqa: RUF012  # Django's way
 
 
 class Letter(models.Model):
@@ -47,7 +47,7 @@ class Letter(models.Model):
     complete = models.BooleanField(default=False)
 
     class Meta:
-        constraints = [models.UniqueConstraint(fields=["agency", "message", "digest"], name="tram_one_letter")]
+        constraints = [models.UniqueConstraint(fields=["agency", "message", "digest"], name="tram_one_letter")]  # noqa: RUF012  # Django's way
 
 
 class Dispatch(models.Model):
@@ -67,4 +67,4 @@ class Reminder(models.Model):
     day = models.DateField()
 
     class Meta:
-        constraints = [models.UniqueConstraint(fields=["document", "day"], name="tram_one_reminder")]
+        constraints = [models.UniqueConstraint(fields=["document", "day"], name="tram_one_reminder")]  # noqa: RUF012  # Django's way

@@ -1,4 +1,4 @@
-"""What is asked over HTTP: the practice and the report by the centre, a flow's picture by whoever may see the document."""
+"""What is asked over HTTP: practice and report by the centre, a flow's picture by whoever may see the document."""
 
 from __future__ import annotations
 

@@ -15,8 +15,8 @@ class Migration(migrations.Migration):
     """Made by hand after models.py; `makemigrations --check` says whether they agree."""
 
     initial = True
-    dependencies = []
-    operations = [
+    dependencies = []  # noqa: RUF012  # Django's way
+    operations = [  # noqa: RUF012  # Django's way
         migrations.CreateModel(
             name="Practice",
             fields=[("id", key()), ("data", models.JSONField(default=dict))],
