@@ -27,20 +27,20 @@ def read_all(finding: Finding, devices: Sequence[tuple[str, str]] = ()) -> None:
     """Scan, read each disk, say what it means. Raises: Absent without disks, Unreadable without smartctl."""
     there = [path for path in finding.machine.found("/sys/block/*") if not _NO_DISK.match(path.rsplit("/", 1)[1])]
     there = [] if finding.machine.container else [path for path in there if not _made_up(finding, path)]
+    finding.unknown.add("no_disks")  # until one is found
     try:
         scan = finding.machine.run(["smartctl", "--scan-open", "--json"], SECONDS)
     except Absent as error:
         if not there and not devices:
             raise
-        finding.unknown.add("not_run")
         raise Unreadable("smartctl is not installed") from error
     found = [*scanned(parse(scan.stdout)), *devices]
     found = list(dict.fromkeys(pair for pair in found if _TYPE.match(pair[1])))
     if not found:
         if there:
-            finding.unknown.add("no_disks")
             raise Unreadable("no disk was found, but the kernel has some")
         raise Absent("no disks")
+    finding.unknown.discard("no_disks")
     seen = [disk for device, kind in found for disk in _read(finding, device, kind)]
     for disk in _once(seen):
         _say(finding, disk)
@@ -120,7 +120,7 @@ def _say(finding: Finding, disk: Disk) -> None:
     with page.reading(f"smart {disk.name}"):
         page.gauge(
             "tram_disk_readable",
-            "1 when the disk's SMART was read, 0 when not: unknown.",
+            "1 when the disk's SMART was read, 0 when unknown.",
             disk.readable,
             disk=disk.name,
         )

@@ -5,6 +5,7 @@ Source: Linux, Documentation/admin-guide/md, edac, ext4, ABI/testing; Documentat
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import time
@@ -30,10 +31,8 @@ def md(finding: Finding) -> None:
         name, state, rest = found.groups()
         have = _LACKS.search(arrays[index + 1]) if index + 1 < len(arrays) else None
         lacking = int(have[1]) - int(have[2]) if have else 0
-        try:
+        with contextlib.suppress(Absent):  # RAID 0 and linear have none to lose
             lacking = max(lacking, finding.machine.number(f"/sys/block/{name}/md/degraded"))
-        except Absent:
-            pass  # RAID 0 and linear have none to lose
         finding.value("raid", f"{name} degraded", "disks", lacking)
         if lacking or state == "inactive" or "(F)" in rest:
             finding.flag("md_degraded", state if state == "inactive" else f"{lacking}{rest[:80]}", name)

@@ -18,7 +18,7 @@ Runner = Callable[[Sequence[str], float], Ran]
 
 
 def outside(argv: Sequence[str], seconds: float) -> Ran:
-    """Run a program of the host in plain English; any exit code. Raises: Absent when it is not installed, Unreadable."""
+    """Run a program of the host in plain English; any exit code. Raises: Absent when it is not there, Unreadable."""
     if shutil.which(argv[0]) is None:
         raise Absent(f"{argv[0]} is not installed")
     try:

@@ -252,7 +252,7 @@ def _verdict(document: dict[str, Any], disk: Disk) -> None:
     if status & 128:
         disk.signals["self_test_failed"] = "exit_status & 128"
     if status & 4 and disk.readable:
-        # Controllers that pass attributes on but not the verdict end so at every reading: complete when a verdict is there.
+        # Controllers that pass attributes on but not the verdict end so every time: whole when a verdict is there.
         disk.seen["exit_status & 4"] = str(status)
         if not isinstance(passed, bool):
             disk.unknown.setdefault("partial", "exit_status & 4")

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.core import Metric
 
 FOLDER = Path("/var/lib/prometheus/node-exporter")
 """Where Debian's node_exporter looks."""
@@ -39,7 +39,7 @@ class Absent(Exception):
 @dataclass(slots=True)
 class _Series:
     help: str
-    counter: bool
+    kind: str
     values: dict[tuple[tuple[str, str], ...], float] = field(default_factory=dict)
 
 
@@ -55,18 +55,22 @@ class Page:
 
     def gauge(self, name: str, text: str, value: float, /, **labels: str) -> None:
         """Say a value. Raises: Unreadable when it is no number."""
-        self._add(name, text, value, labels, counter=False)
+        self._add("gauge", name, text, value, labels)
 
     def counter(self, name: str, text: str, value: float, /, **labels: str) -> None:
-        """Say a count that only grows; its name ends in `_total`. Raises: Unreadable for no number, or a negative one."""
+        """Say a count that only grows; its name ends in `_total`. Raises: Unreadable for no number or a negative."""
         if value < 0:
             raise Unreadable(f"{name}: a count of {value}")
-        self._add(name, text, value, labels, counter=True)
+        self._add("counter", name, text, value, labels)
 
-    def _add(self, name: str, text: str, value: float, labels: dict[str, str], *, counter: bool) -> None:
+    def quantile(self, name: str, text: str, value: float, /, quantile: str, **labels: str) -> None:
+        """Say a quantile, as a summary has it. Raises: Unreadable when it is no number."""
+        self._add("summary", name, text, value, {**labels, "quantile": quantile})
+
+    def _add(self, kind: str, name: str, text: str, value: float, labels: dict[str, str]) -> None:
         if not math.isfinite(value):
             raise Unreadable(f"{name}: {value} is no number")
-        series = self._series.setdefault(name, _Series(text, counter))
+        series = self._series.setdefault(name, _Series(text, kind))
         series.values[tuple(sorted((key, clean(label)) for key, label in labels.items()))] = float(value)
 
     @contextlib.contextmanager
@@ -93,11 +97,14 @@ class Page:
         kept = _LAST.search(before)
         last = now if success else float(kept.group(1)) if kept else 0.0
         help_last = "When this exporter last ran to its end with a clock that is right; 0 for never."
-        self.gauge("tram_exporter_last_success_timestamp_seconds", help_last, round(last, 3), **page)
+        self.gauge("tram_exporter_last_success_timestamp_seconds", help_last, round(last), **page)
         self.gauge("tram_exporter_success", "1 when this run came to its end, 0 when not.", success, **page)
         seconds = round(time.monotonic() - self._began, 3)
         self.gauge("tram_exporter_duration_seconds", "How long this run took.", seconds, **page)
         for name, fine in self._readings.items():
+            # A sensor of its own ("hwmon fan2") is named when it fails only: each series costs bytes on the line.
+            if fine and " " in name:
+                continue
             help_failed = "1 when this reading failed; what it would say is unknown."
             self.gauge("tram_exporter_readings_failed", help_failed, not fine, **page, reading=name)
         registry = CollectorRegistry()
@@ -107,12 +114,9 @@ class Page:
     def collect(self) -> Iterator[Metric]:
         """The families, for prometheus_client."""
         for name, series in sorted(self._series.items()):
-            labels = sorted({key for row in series.values for key, _value in row})
-            kind = CounterMetricFamily if series.counter else GaugeMetricFamily
-            family = kind(name, series.help, labels=labels)
+            family = Metric(name.removesuffix("_total"), series.help, series.kind)
             for row, value in sorted(series.values.items()):
-                found = dict(row)
-                family.add_metric([found.get(key, "") for key in labels], value)
+                family.add_sample(name, dict(row), value)
             yield family
 
     def write(self, folder: Path, *, success: bool = True, now: float | None = None) -> Path:
