@@ -23,17 +23,21 @@ _FACES = {
 _THIRD = 99.0
 """Millimetres from fold to fold: A4 has 297."""
 
+_ELSEWHERE = "trang thư điện tử mà trung tâm đã báo · the mail page the centre told you"
+
 _STEPS = (
-    "1. Mở trang đổi mật khẩu của thư điện tử. · Open your mail's page for changing the password.",
+    "1. Mở · Open: {page}",
     "2. Đăng nhập bằng địa chỉ và mật khẩu trên. · Log in with the address and password above.",
-    "3. Đặt mật khẩu mới của riêng mình, ít nhất 12 ký tự. · Choose your own, 12 characters at least.",
-    "4. Hủy phiếu này. Không cho ai biết mật khẩu, kể cả quản trị viên.",
+    "3. Vào Cài đặt, Đổi mật khẩu; đường truyền đang đứt thì làm sau. · Settings, Password; line down: later.",
+    "4. Đặt mật khẩu mới của riêng mình, ít nhất 12 ký tự. · Choose your own, 12 characters at least.",
+    "5. Hủy phiếu này. Không cho ai biết mật khẩu, kể cả quản trị viên.",
     "    Destroy this slip. Tell nobody your password, no administrator either.",
 )
 
 
-def draw_slips(agency: str, slips: Sequence[Slip], now: datetime, *, passphrase: str = "") -> bytes:
-    """The PDF with one page a person, in the order given; locked by `passphrase` when there is one (AES-256).
+def draw_slips(agency: str, slips: Sequence[Slip], now: datetime, *, page: str = "", passphrase: str = "") -> bytes:
+    """The PDF with one page a person, in the order given; locked by `passphrase` when there is one (AES-256). `page` is
+    the agency's webmail, where there is one.
 
     Raises: NotCapable when the font is not installed.
     """
@@ -50,11 +54,11 @@ def draw_slips(agency: str, slips: Sequence[Slip], now: datetime, *, passphrase:
             owner_password=passphrase, user_password=passphrase, encryption_method=EncryptionMethod.AES_256
         )
     for slip in slips:
-        _page(pdf, slip)
+        _page(pdf, slip, page)
     return bytes(pdf.output())
 
 
-def _page(pdf: FPDF, slip: Slip) -> None:
+def _page(pdf: FPDF, slip: Slip, page: str) -> None:
     entry = slip.entry
     pdf.add_page()
     pdf.set_draw_color(150)
@@ -80,7 +84,7 @@ def _page(pdf: FPDF, slip: Slip) -> None:
         8,
     )
     for number, step in enumerate(_STEPS):
-        _text(pdf, 2 * _THIRD + 20 + 9 * number, step, 9)
+        _text(pdf, 2 * _THIRD + 20 + 9 * number, step.format(page=page or _ELSEWHERE), 9)
 
 
 def _text(pdf: FPDF, y: float, text: str, size: int, *, family: str = "sans", style: str = "") -> None:

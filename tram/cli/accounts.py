@@ -30,15 +30,19 @@ from tram.act.key import CentreKey, load_key
 from tram.act.target import targets
 from tram.cli.accounts_view import plain_funnel, plain_plan, show_funnels, show_plan
 from tram.cli.i18n import _
+from tram.cli.timers import print_or_install
 from tram.core.errors import BadInput, TramError
-from tram.register import Province, load
+from tram.register import Province, Site, load
 from tram.register.problem import did_you_mean
+from tram.rollout.timer import Call, make_units
 
 app = typer.Typer(no_args_is_help=True, help=_("People's accounts: from rosters into the directory."))
 
 _EXAMPLES = _("Examples:")
 _SHEETS = _("One row a person; headings and the rule for addresses: docs/contracts/accounts.md.")
 LAB = Path("inventories/lab")
+METRICS = Path("/var/lib/prometheus/node-exporter/tram_accounts.prom")
+"""Where Debian's node exporter looks (textfile collector)."""
 
 Rosters = Annotated[
     list[Path], typer.Argument(metavar="FILE.xlsx|.csv …", help=_("The rosters, as agencies send them."))
@@ -161,6 +165,7 @@ def slips(
     """Only who has no password gets one, unless asked for again."""
     province = load(inventory)
     names = {site.code: site.name for site in province.sites}
+    pages = {site.code: f"https://webmail.{site.domain}/" for site in province.sites if _has(site, "webmail")}
     chosen = [*names] if every else agencies or []
     for code in chosen:
         if code not in names:
@@ -177,7 +182,7 @@ def slips(
         admins = {code: recipients(state, code) for code in people} if mail else {}
         for code, entries in people.items():
             passphrase = new_password() if mail else ""
-            desk = Desk(memory, to or memory / "slips", _drawing(passphrase))
+            desk = Desk(memory, to or memory / "slips", _drawing(passphrase, pages.get(code, "")))
             batch = issue(door, (code, names.get(code, code)), entries, desk, now)
             made.append(batch)
             console.print(_("{agency}: {count} slips in {file}").format(
@@ -234,6 +239,41 @@ def report(
         raise typer.Exit(1)
 
 
+@app.command(
+    "timer",
+    help=_("Let this machine count each night who uses what he was given."),
+    epilog=f"{_EXAMPLES}\n\n  tram accounts timer -i inventories/ha-tinh\n\n"
+    "  tram accounts timer -i inventories/ha-tinh --install\n\n"
+    + _("As root for the whole machine, otherwise for your account. Without --install it only prints them."),
+)
+def timer(
+    *,
+    inventory: Inventory = LAB,
+    install: Annotated[bool, typer.Option("--install", help=_("Write the units for systemd, and start them."))] = False,
+    textfile: Annotated[
+        Path, typer.Option("--metrics", metavar="FILE.prom", help=_("Where the figures for Prometheus go."))
+    ] = METRICS,
+) -> None:
+    """Print the two units that call `tram accounts report --metrics` for the province, or put them in place."""
+    province = load(inventory)
+    if install and not textfile.absolute().parent.is_dir():
+        raise BadInput(
+            f"{textfile.absolute().parent}: no such folder",
+            hint="apt install prometheus-node-exporter, or --metrics FILE",
+        )
+    call = Call(
+        f"tram-accounts-{province.code}",
+        "accounts report",
+        f"count who of {province.code} uses what he was given",
+        "each night",
+        # After the offices' day and before the next: a line that is down then is asked the next night.
+        "OnCalendar=*-*-* 20:30:00 UTC\nRandomizedDelaySec=10min\nPersistent=true\n",
+        arguments=("--metrics", str(textfile.absolute())),
+        longest=timedelta(hours=1),
+    )
+    print_or_install(make_units(province, call, project=Path.cwd()), install=install)
+
+
 @contextmanager
 def hub_directory(province: Province) -> Iterator[HubDirectory]:
     """The directory at the hub, over one connection that is closed at the end.
@@ -253,8 +293,12 @@ def _key(province: Province) -> CentreKey:
     return key
 
 
-def _drawing(passphrase: str) -> Callable[[str, Sequence[Slip]], bytes]:
-    return lambda agency, slips: draw_slips(agency, slips, utc_now(), passphrase=passphrase)
+def _has(site: Site, function: str) -> bool:
+    return any(function in host.functions for host in site.hosts)
+
+
+def _drawing(passphrase: str, page: str) -> Callable[[str, Sequence[Slip]], bytes]:
+    return lambda agency, slips: draw_slips(agency, slips, utc_now(), page=page, passphrase=passphrase)
 
 
 def _tell(made: Plan, roster: Roster, *, as_json: bool, title: str) -> None:
