@@ -35,6 +35,10 @@ options:
   domain: {description: Mail domain of the account., type: str, required: true}
   password: {description: Its password., type: str, required: true}
   language: {description: 'Language the first page must be in (html lang).', type: str, default: vi}
+  password_length:
+    description: 'Shortest password the page for changing it takes; 0: there is no such page.'
+    type: int
+    default: 0
   within_seconds: {description: How long a message may take., type: int, default: 60}
 author: [Tram]
 """
@@ -146,6 +150,18 @@ def lists(browser: Browser, subject: str, within: float) -> None:
         time.sleep(1)
 
 
+def refuses_short_password(browser: Browser, password: str, length: int) -> None:
+    """Try to take a password that is too short; the page must say how long it has to be."""
+    browser.ask({"_task": "settings", "_action": "plugin.password"})
+    short = "ngan"
+    form = {"_token": browser.token, "_curpasswd": password, "_newpasswd": short, "_confpasswd": short}
+    page = browser.ask({"_task": "settings", "_action": "plugin.password-save"}, form)
+    shown = re.search(r'display_message\("((?:[^"\\]|\\.)*)"', page)
+    said = json.loads(f'"{shown[1]}"') if shown else "nothing"
+    if f" {length} " not in said or "$" in said:
+        raise Unexpected(f"a password that is too short was answered with: {said}")
+
+
 def clean(params: dict[str, Any], mark: str) -> None:
     """Remove the messages of this run from every folder they can be in."""
     context = ssl.create_default_context(cafile=params["ca_file"])
@@ -178,6 +194,7 @@ def main() -> None:
             "domain": {"type": "str", "required": True},
             "password": {"type": "str", "required": True, "no_log": True},
             "language": {"type": "str", "default": "vi"},
+            "password_length": {"type": "int", "default": 0},
             "within_seconds": {"type": "int", "default": 60},
         },
         supports_check_mode=False,
@@ -196,6 +213,13 @@ def main() -> None:
         ("gửi thư · message sent", lambda: write(browser, f"{user}@{params['domain']}", subject)),
         ("hộp thư hiện thư · inbox lists it", lambda: lists(browser, subject, params["within_seconds"])),
     ]
+    if params["password_length"]:
+        steps.append(
+            (
+                "mật khẩu mới quá ngắn bị từ chối · too short a new password refused",
+                lambda: refuses_short_password(browser, params["password"], params["password_length"]),
+            )
+        )
     proofs = []
     for meaning, step in steps:
         proof, good = f"{browser.base} {meaning}", True
