@@ -210,4 +210,15 @@ def test_mail_as_large_as_it_may_be_is_scanned_and_larger_is_refused_by_its_size
         session.ehlo()
         code, text = session.mail(sender.address, ["size=2147483648"])
     assert (code, text[:5]) == (552, b"5.3.4")
+    # Who does not say how large it is says it all, and hears the same.
+    with sender.smtp() as session:
+        session.ehlo()
+        session.mail(sender.address)
+        session.rcpt(receiver.address)
+        assert session.docmd("DATA")[0] == 354
+        for _ in range(300):
+            session.sock.sendall((b"x" * 998 + b"\r\n") * 1000)
+        code, text = session.docmd(".")
+    assert (code, text[:5]) == (552, b"5.3.4")
+    assert len(receiver.received(token)) == 1
     receiver.forget(token)

@@ -17,6 +17,7 @@ from tram.core.run import Ran, run
 from tram.lab.lab import Lab
 
 from ..conftest import LAB, REPO
+from ..malware import EICAR, EICAR_NAME, archive
 from ..person import wait_until
 
 DISTRICT, DISTRICT_HOST, DEPARTMENT, DEPARTMENT_HOST = "huong-khe", "huong-khe-srv1", "so-noi-vu", "so-noi-vu-srv1"
@@ -24,6 +25,11 @@ HUB_HOST = "trung-tam-hub1"
 ZONE = "signatures.tinh.example"
 SHARE = "/srv/van-ban"
 NAMES = ["Công văn số 12.docm", "hai\ndòng.bin", "-rf", "khoảng trắng  đôi"]
+KNOWN = "thử nghiệm.zip"
+"""The test file every scanner knows, in an archive."""
+SMALL = """mkdir -p /run/small && mount -t tmpfs -o size=8m,mode=0755 small /run/small
+chown clamav:clamav /run/small && cp -a /var/lib/clamav/. /run/small && mount --bind /run/small /var/lib/clamav"""
+LARGE = "umount /var/lib/clamav; umount /run/small; rmdir /run/small"
 CAUGHT_UP = timedelta(minutes=2)
 """From the return of a site's line."""
 
@@ -104,16 +110,23 @@ def test_what_lies_on_a_share_is_found_whatever_its_name_put_away_and_given_back
     for file in NAMES:
         write(lab, DISTRICT_HOST, f"{SHARE}/{file}", sample.read_bytes())
     write(lab, DISTRICT_HOST, f"{SHARE}/sạch.docm", sample.read_bytes()[:-1])
+    known = f"{SHARE}/{KNOWN}"
+    write(lab, DISTRICT_HOST, known, archive({"mẫu.com": EICAR}))
     assert declare(sample, name, "--sweep", "--wait", "180")[0] == 0
     wait_until("the sweep has put them away", lambda: not left(lab), timedelta(minutes=4))
+    wait_until("the test file, too", lambda: not exists(lab, DISTRICT_HOST, known), timedelta(minutes=1))
     assert exists(lab, DISTRICT_HOST, f"{SHARE}/sạch.docm"), "what differs by a byte is another file"
     found = [one for one in statuses()[DISTRICT_HOST]["findings"] if one["name"] == f"Tram.{name}"]
     assert len(found) == len(NAMES)
+    test_files = [one for one in statuses()[DISTRICT_HOST]["findings"] if one["path"] == known]
+    found.append(test_files[-1])
+    assert found[-1]["name"] == EICAR_NAME
     assert {one["action"] for one in found} == {"quarantined"}
     for one in found:
         ran = lab.sh(DISTRICT_HOST, ["tram-antivirus", "quarantine", "restore", one["id"]])
         assert ran.code == 0, ran
     assert left(lab) == NAMES
+    assert exists(lab, DISTRICT_HOST, known)
     lab.sh(DISTRICT_HOST, ["rm", "-rf", SHARE])
 
 
@@ -143,3 +156,18 @@ def test_a_release_that_was_tampered_with_is_refused_and_the_old_one_stays_in_ef
     finally:
         lab.sh(HUB_HOST, ["mv", f"{place}.kept", place])
     assert lab.sh(DISTRICT_HOST, ["tram-antivirus", "fetch"]).code == 0
+
+
+def test_a_host_whose_disk_is_full_keeps_what_it_has_and_says_why(lab: Lab, sample: Path) -> None:
+    before = statuses()[DISTRICT_HOST]["active"]
+    try:
+        ran = lab.sh(DISTRICT_HOST, ["sh", "-ec", SMALL])
+        assert ran.code == 0, ran
+        code, hosts, serial = declare(sample, f"Tinh.Thu.{uuid.uuid4().hex[:8]}", "--no-sweep", "--wait", "40")
+        assert (code, hosts[DISTRICT_HOST], hosts[DEPARTMENT_HOST]) == (1, "refused", "active")
+        said = statuses()[DISTRICT_HOST]
+        assert said["active"] == before
+        assert "too little disk" in said["error"]
+    finally:
+        lab.sh(DISTRICT_HOST, ["sh", "-c", LARGE])
+    wait_until("there is room again", lambda: statuses()[DISTRICT_HOST]["active"] == serial, timedelta(minutes=6))

@@ -103,7 +103,7 @@ def _show(seen: Sequence[Antivirus], newest: int) -> None:
     console = Console(highlight=False)
     table = Table()
     table.add_column(both("Host"), no_wrap=True)
-    headings = (both("Profile"), both("Release in effect"), both("Age"), both("ClamAV's own sets"))
+    headings = (both("Engine"), both("Profile"), both("Release in effect"), both("Age"), both("ClamAV's own sets"))
     for heading in (*headings, both("Last scan"), both("Findings")):
         table.add_column(heading, overflow="fold")
     for one in seen:
@@ -117,7 +117,7 @@ def _show(seen: Sequence[Antivirus], newest: int) -> None:
 def _row(one: Antivirus, newest: int) -> list[str]:
     unknown = f"[yellow]{both('unknown')}[/]"
     if one.unknown:
-        return ["?", unknown, "?", "?", "?", "?"]
+        return ["?", "?", unknown, "?", "?", "?", "?"]
     if one.active is None:
         active = unknown
     elif one.active < newest:
@@ -125,6 +125,7 @@ def _row(one: Antivirus, newest: int) -> list[str]:
     else:
         active = f"[green]{one.active}[/]"
     return [
+        escape(one.engine or "?"),
         escape(one.profile or "?"),
         active,
         age(one.age),

@@ -157,6 +157,8 @@ def test_status_shows_what_is_known_and_nothing_else(
     assert (silent["installed"], silent["active"], silent["clamd"]["answers"]) == (7, None, False)
     said = status.metrics(silent)
     assert "tram_antivirus_active_serial" not in said
-    assert "tram_antivirus_clamd_answers 0\n" in said
+    assert "tram_antivirus_engine_up 0\n" in said
+    assert 'tram_antivirus_signatures_timestamp_seconds{set="province"} ' in said
+    assert 'tram_antivirus_findings{state="quarantined"} 0\n' in said
     for text in said.splitlines():
         assert text.startswith(("# HELP tram_antivirus_", "# TYPE tram_antivirus_", "tram_antivirus_"))

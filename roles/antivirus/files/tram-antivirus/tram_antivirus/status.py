@@ -83,13 +83,13 @@ def metrics(seen: dict[str, Any]) -> str:
         ("tram_antivirus_info", "Profile and engine.", {labels: 1}),
         ("tram_antivirus_installed_serial", "Release on disk.", seen["installed"]),
         ("tram_antivirus_active_serial", "Release whose canary the scanner finds now.", seen["active"]),
-        ("tram_antivirus_release_made_timestamp_seconds", "When the release on disk was made.", _epoch(seen["made"])),
+        ("tram_antivirus_signatures_timestamp_seconds", "When the signatures on disk were made, by set.", _made(seen)),
         ("tram_antivirus_heard_timestamp_seconds", "When an announcement was last heard.", _epoch(seen["heard"])),
         ("tram_antivirus_asked_timestamp_seconds", "When the hub last answered.", _epoch(seen["asked"])),
         ("tram_antivirus_error", "Whether the last try failed.", int(seen["error"] is not None)),
-        ("tram_antivirus_clamd_answers", "Whether clamd answers.", _answers(seen)),
+        ("tram_antivirus_engine_up", "Whether the scanner answers with signatures in effect.", _up(seen)),
         ("tram_antivirus_clamd_rss_bytes", "Memory of clamd.", clamd["rss_bytes"]),
-        ("tram_antivirus_scan_ended_timestamp_seconds", "End of the last scan.", _epoch(scanned.get("ended"))),
+        ("tram_antivirus_last_scan_timestamp_seconds", "End of the last scan.", _epoch(scanned.get("ended"))),
         ("tram_antivirus_scan_files", "Files of the last scan.", scanned.get("files")),
         ("tram_antivirus_scan_bytes", "Bytes of the last scan.", scanned.get("bytes")),
         ("tram_antivirus_scan_interrupted", "Whether it was broken off.", _flag(scanned.get("interrupted"))),
@@ -108,15 +108,21 @@ def metrics(seen: dict[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _answers(seen: dict[str, Any]) -> int | None:
+def _up(seen: dict[str, Any]) -> int | None:
     """Nothing where no scanner is to be in memory: that it does not answer is no fault there."""
-    return None if seen["profile"] == "on-demand" else int(seen["clamd"]["answers"])
+    return None if seen["profile"] == "on-demand" else int(seen["active"] is not None)
+
+
+def _made(seen: dict[str, Any]) -> dict[str, int]:
+    sets = {"province": seen["made"]} | {name: one["built"] for name, one in (seen["official"] or {}).items()}
+    known = {f'set="{name}"': _epoch(made) for name, made in sets.items()}
+    return {label: made for label, made in known.items() if made is not None}
 
 
 def _counted(findings: list[dict[str, Any]]) -> dict[str, int]:
-    counts = {f'action="{action}"': 0 for action in ("quarantined", "reported")}
+    counts = {f'state="{state}"': 0 for state in ("quarantined", "reported")}
     for one in findings:
-        counts[f'action="{one["action"]}"'] += 1
+        counts[f'state="{one["action"]}"'] += 1
     return counts
 
 
