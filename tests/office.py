@@ -1,0 +1,131 @@
+"""People of an office at their documents: by the REST API, and in a browser, from the hub's own network."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+from PIL import Image, ImageDraw, ImageFont
+
+from tram.lab.lab import Lab
+from tram.lab.namespace import NETNS, inside
+from tram.lab.network import lan_of
+
+from .role_module import load
+
+probe = load("documents_probe", "documents/library/documents_probe.py")
+FONT = "/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf"
+
+
+class Office:
+    """An instance of documents in a lab: where it is, and how its people get at it."""
+
+    def __init__(self, lab: Lab, host: str, folder: Path) -> None:
+        self.lab, self.host = lab, host
+        site = next(one for one in lab.province.sites if any(h.inventory_name == host for h in one.hosts))
+        found = next(one for one in site.hosts if one.inventory_name == host)
+        self.name, self.address = f"documents.{site.domain}", str(found.address)
+        self.namespace = lan_of(lab.paths, site).namespace
+        self.ca = folder / "ca.crt"
+        self.ca.write_text(lab.machine(host).sh(["cat", "/etc/ssl/tram/ca.crt"]).stdout, encoding="utf-8")
+        self.administrator = (lab.province.secrets_dir / "documents" / host / "quan-tri").read_text().split()[0]
+        self.passwords = {"quan-tri": self.administrator}
+
+    def person(self, user: str) -> Person:
+        """Somebody who is logged in."""
+        return Person(self, user)
+
+    def password(self, user: str, email: str = "") -> str:
+        """Give an account a password and an address, as the directory would."""
+        if user not in self.passwords:
+            boss = self.person("quan-tri")
+            one = next(u for u in boss.every("users/") if u["username"] == user)
+            self.passwords[user] = secrets.token_urlsafe(12)
+            boss.api("PATCH", f"users/{one['id']}/", {"password": self.passwords[user], "email": email})
+        return self.passwords[user]
+
+    @contextmanager
+    def browser(self, folder: Path) -> Iterator[Any]:
+        """Debian's Chromium in the site's network; one Vietnamese window."""
+        from playwright.sync_api import sync_playwright  # noqa: PLC0415  # takes a second, and only this needs it
+
+        starter = folder / "chromium"
+        starter.write_text(
+            f'#!/bin/sh\nexec nsenter --net={NETNS / self.namespace} /usr/bin/chromium "$@"\n', encoding="utf-8"
+        )
+        starter.chmod(0o755)
+        rules = f"--host-resolver-rules=MAP {self.name} {self.address}"
+        with sync_playwright() as playwright:
+            started = playwright.chromium.launch(executable_path=starter, args=["--no-sandbox", rules])
+            try:
+                yield started
+            finally:
+                started.close()
+
+
+class Person(probe.Client):  # type: ignore[misc, name-defined]  # loaded by path
+    """A person with a token."""
+
+    def __init__(self, office: Office, user: str) -> None:
+        super().__init__({"name": office.name, "address": office.address, "ca_file": str(office.ca)})
+        self.office, self.user = office, user
+        form = {"username": user, "password": office.password(user)}
+        self.token = self.api("POST", "auth/token/obtain/", form)["token"]
+
+    def ask(self, method: str, path: str, body: bytes = b"", kind: str = "") -> tuple[int, str]:
+        """One request, from the site's network."""
+        with inside(self.office.namespace):
+            answer: tuple[int, str] = super().ask(method, path, body, kind)
+        return answer
+
+    def every(self, path: str) -> list[dict[str, Any]]:
+        """A list of at most a hundred."""
+        found: list[dict[str, Any]] = self.api("GET", f"{path}{'&' if '?' in path else '?'}page_size=100")["results"]
+        return found
+
+    def type(self, label: str) -> int:
+        """A type of documents by its name. Raises: StopIteration for who does not see it."""
+        return int(next(one["id"] for one in self.every("document_types/") if one["label"] == label))
+
+    def upload(self, label: str, name: str, content: bytes) -> int:
+        """A new document of a type."""
+        status, text = self.send(self.type(label), name, content)
+        assert status == 201, text
+        return int(json.loads(text)["id"])
+
+    def flow(self, document: int) -> dict[str, Any]:
+        """The document's flow; {} before it is there."""
+        found = self.api("GET", f"documents/{document}/workflow_instances/")["results"]
+        return found[0] if found else {}
+
+    def step(self, document: int, label: str, **filled: str) -> tuple[int, str]:
+        """Take a step; status and what was said."""
+        top = f"documents/{document}/workflow_instances/{self.flow(document)['id']}/log_entries/"
+        steps = self.api("GET", f"{top}transitions/")["results"]
+        chosen = [one["id"] for one in steps if one["label"] == label]
+        if not chosen:
+            return 404, f"no step {label}"
+        form = {"transition_id": chosen[0], "extra_data": json.dumps(filled)}
+        status, text = self.ask("POST", f"/api/v4/{top}", json.dumps(form).encode(), "application/json")
+        return int(status), str(text)
+
+    def noted(self, document: int) -> dict[str, str]:
+        """What is written down of a document."""
+        found = self.every(f"documents/{document}/metadata/")
+        return {one["metadata_type"]["name"]: one["value"] for one in found}
+
+
+def scanned(*lines: str) -> bytes:
+    """A page as a scanner gives it: a picture in a PDF, with no text in it."""
+    page = Image.new("L", (1240, 900), 255)
+    pen, font = ImageDraw.Draw(page), ImageFont.truetype(FONT, 38)
+    for number, line in enumerate(lines):
+        pen.text((90, 90 + 70 * number), line, fill=20, font=font)
+    held = BytesIO()
+    page.save(held, "PDF", resolution=150)
+    return held.getvalue()

@@ -1,0 +1,329 @@
+"""Two agencies' document practice, from nothing: applied as code, numbered by fifty clerks at once, by mail, in a browser."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from email.message import EmailMessage
+from email.utils import formatdate
+from pathlib import Path
+from threading import Barrier
+from typing import Any
+
+import pytest
+import yaml
+from typer.testing import CliRunner, Result
+
+from tram.cli.main import app
+from tram.lab.lab import Lab, down, open_lab, up
+from tram.push.playbook import run_playbook
+
+from ..conftest import LAB, REPO, take_over
+from ..office import Office, Person, scanned
+from ..person import Person as Correspondent
+from ..person import wait_until
+from .test_documents import wheels  # noqa: F401  # a fixture
+
+pytestmark = [pytest.mark.lab, pytest.mark.long]
+
+MINE = os.environ.get("TRAM_TEST_LAB")
+NAME = MINE or f"prac{os.getpid() % 100000}"
+HOST, SITE = "trung-tam-hub1", "trung-tam"
+BROUGHT = "/srv/wheels"
+CLERKS = [f"van-thu-{number:02}" for number in range(1, 51)]
+IN, OUT = "SNV · Công văn đến", "SNV · Công văn đi"
+WORD = "Khuyến"
+PICTURES = REPO / "build/practice"
+PEOPLE = {
+    "trung-tam": {"symbol": "TTCNTT", "people": {"van-thu": ["thu-tt"], "lanh-dao": ["truong-tt"]}},
+    "so-noi-vu": {
+        "symbol": "SNV",
+        "people": {"van-thu": ["thu-snv", *CLERKS], "lanh-dao": ["truong-snv"], "chuyen-vien": ["vien-snv", "vien2-snv"]},
+    },
+}
+
+
+@pytest.fixture(scope="module")
+def province(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A hub that keeps documents for itself and for a department without servers."""
+    folder = tmp_path_factory.mktemp("province") / "lab"
+    shutil.copytree(LAB, folder)
+    (folder / "sites/huong-khe.yml").unlink()
+    (folder / "group_vars/site_huong_khe.yml").unlink()
+    (folder / "group_vars/site_so_noi_vu.yml").unlink()
+    functions = ["hub_cache", "dns", "pki", "mirror", "antivirus_mirror", "antivirus", "mail", "documents"]
+    for code, hosts in ((SITE, {"functions": functions, "ram_mb": 4096}), ("so-noi-vu", {})):
+        path = folder / f"sites/{code}.yml"
+        site = yaml.safe_load(path.read_text(encoding="utf-8"))
+        site["hosts"] = [{**site["hosts"][0], **hosts}] if hosts else []
+        path.write_text(yaml.safe_dump(site, allow_unicode=True, sort_keys=False), encoding="utf-8")
+    boxes = [(SITE, "van-thu"), ("so-noi-vu", "van-thu-snv")]
+    documents = {
+        "documents_wheels_url": f"file://{BROUGHT}/",
+        "documents_scripts_url": f"file://{BROUGHT}/npm/",
+        "documents_dispatch": [
+            {"agency": agency, "address": f"{box}@tinh.example", "host": "mail.tinh.example"} for agency, box in boxes
+        ],
+    }
+    (folder / "group_vars/documents.yml").write_text(yaml.safe_dump(documents), encoding="utf-8")
+    path = folder / "group_vars/site_trung_tam.yml"
+    accounts = yaml.safe_load(path.read_text(encoding="utf-8"))
+    accounts["mail_accounts"].append({"user": "van-thu-snv", "name": "Văn thư Sở Nội vụ", "quota_bytes": 1_000_000_000})
+    path.write_text(yaml.safe_dump(accounts, allow_unicode=True), encoding="utf-8")
+    write_people(folder, PEOPLE)
+    return folder
+
+
+def write_people(folder: Path, agencies: dict[str, Any]) -> None:
+    """The site's file of the practice."""
+    (folder / "practice").mkdir(exist_ok=True)
+    text = yaml.safe_dump({"agencies": agencies}, allow_unicode=True, sort_keys=False)
+    (folder / "practice" / f"{SITE}.yml").write_text(text, encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def lab(province: Path, wheels: Path) -> Iterator[Lab]:  # noqa: F811
+    """The hub with mail and documents; $TRAM_TEST_LAB names one that has them already."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TRAM_LAB", NAME)
+        if MINE:
+            yield open_lab(NAME)
+            return
+        try:
+            found = up(province, NAME, print)
+            take_over(found)
+            shutil.copytree(wheels, f"/proc/{found.machines[HOST].init_pid()}/root{BROUGHT}", dirs_exist_ok=True)
+            for book in ("base", "pki", "dns", "antivirus", "mail", "documents"):
+                assert run_playbook(REPO / f"playbooks/{book}.yml", province).failures() == [], book
+            yield found
+        finally:
+            with suppress(Exception):
+                down(NAME)
+
+
+@pytest.fixture(scope="module")
+def office(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Office:
+    """The instance."""
+    return Office(lab, HOST, tmp_path_factory.mktemp("office"))
+
+
+def tram(province: Path, *words: str) -> Result:
+    """`tram documents`."""
+    command, *more = words
+    return CliRunner().invoke(app, ["documents", command, SITE, "-i", str(province), *more])
+
+
+def plan(province: Path) -> list[dict[str, Any]]:
+    """What would change."""
+    told = tram(province, "plan", "--json")
+    assert told.exit_code == 0, told.output
+    changes: list[dict[str, Any]] = json.loads(told.stdout)["changes"]
+    return changes
+
+
+@pytest.fixture(scope="module")
+def applied(lab: Lab, office: Office, province: Path) -> Office:
+    """The practice is in force, and everybody has a password."""
+    began = time.monotonic()
+    told = tram(province, "apply")
+    assert told.exit_code == 0, (told.output, told.exception)
+    print(f"practice of 2 agencies and 55 people applied in {time.monotonic() - began:.0f} s")
+    for user, box in (("truong-snv", "lanh-dao"), ("vien-snv", "chuyen-vien"), ("thu-snv", "van-thu-snv")):
+        office.password(user, f"{box}@tinh.example")
+    return office
+
+
+def tick(lab: Lab) -> dict[str, int]:
+    """Letters in, letters out, reminders; whatever the clock is just doing is waited for."""
+    for _ in range(60):
+        ran = lab.sh(HOST, ["tram-mayan", "manage", "tram_tick"], timeout=timedelta(minutes=3))
+        assert ran.code == 0, ran
+        if told := json.loads(ran.stdout.strip().splitlines()[-1]):
+            return dict(told)
+        time.sleep(1)
+    raise AssertionError("somebody else holds the lock for ever")
+
+
+def received(clerk: Person, label: str, subject: str) -> int:
+    """A document that was brought in, once its flow has begun."""
+    document = clerk.upload(label, f"{subject}.pdf", scanned(subject))
+    wait_until("its flow begins", lambda: bool(clerk.flow(document)), timedelta(minutes=3))
+    return document
+
+
+def test_a_practice_is_applied_and_a_second_time_changes_nothing(applied: Office, province: Path) -> None:
+    assert plan(province) == []
+    again = tram(province, "apply", "--json")
+    assert again.exit_code == 0
+    assert json.loads(again.stdout)["changes"] == []
+
+
+def test_drift_is_shown_and_taken_back(applied: Office, province: Path) -> None:
+    boss = applied.person("quan-tri")
+    field = next(one for one in boss.every("metadata_types/") if one["name"] == "trich_yeu")
+    boss.api("PATCH", f"metadata_types/{field['id']}/", {"label": "Nội dung"})
+    group = next(one for one in boss.every("groups/") if one["name"] == "SNV · Văn thư")
+    stranger = next(one for one in boss.every("users/") if one["username"] == "thu-tt")
+    boss.api("POST", f"groups/{group['id']}/users/add/", {"user": stranger["id"]})
+    found = {(one["action"], one["kind"], one["name"]): one["details"] for one in plan(province)}
+    assert found == {
+        ("change", "field", "trich_yeu"): {"label": ["Nội dung", "Trích yếu nội dung"]},
+        ("remove", "group's person", "SNV · Văn thư / thu-tt"): {},
+    }
+    assert tram(province, "apply").exit_code == 0
+    assert plan(province) == []
+
+
+def test_fifty_clerks_at_once_get_no_gap_and_no_double(applied: Office) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        clerks = list(pool.map(applied.person, CLERKS))
+        documents = list(pool.map(lambda one: received(one[1], IN, f"Công văn {one[0]}"), enumerate(clerks)))
+    gate = Barrier(len(clerks))
+
+    def register(pair: tuple[Person, int]) -> int:
+        gate.wait()
+        return pair[0].step(pair[1], "Vào sổ")[0]
+
+    began = time.monotonic()
+    with ThreadPoolExecutor(len(clerks)) as pool:
+        answers = list(pool.map(register, zip(clerks, documents, strict=True)))
+    print(f"50 clerks registered at once in {time.monotonic() - began:.1f} s")
+    assert set(answers) == {201}
+    numbers = sorted(int(clerk.noted(document)["so_den"]) for clerk, document in zip(clerks, documents, strict=True))
+    first = numbers[0]
+    assert numbers == list(range(first, first + 50))
+
+
+def test_one_document_gets_one_number_and_a_refused_step_costs_none(applied: Office) -> None:
+    clerk, head = applied.person("thu-snv"), applied.person("truong-snv")
+    document = received(clerk, IN, "Hai người cùng vào sổ")
+    gate = Barrier(2)
+
+    def register(who: Person) -> int:
+        gate.wait()
+        return who.step(document, "Vào sổ")[0]
+
+    with ThreadPoolExecutor(2) as pool:
+        answers = sorted(pool.map(register, [clerk, applied.person(CLERKS[0])]))
+    assert answers[0] == 201
+    assert answers[1] != 201
+    number = int(clerk.noted(document)["so_den"])
+    status, said = head.step(document, "Phân công", nguoi_xu_ly="thu-tt", han_xu_ly="25/12/2026")
+    assert status == 400
+    assert "không làm việc ở đơn vị này" in said
+    status, said = head.step(document, "Phân công", nguoi_xu_ly="vien-snv", han_xu_ly="mai")
+    assert status == 400
+    assert "25/12/2026" in said
+    following = received(clerk, IN, "Số tiếp theo")
+    assert clerk.step(following, "Vào sổ")[0] == 201
+    assert int(clerk.noted(following)["so_den"]) == number + 1
+
+
+def test_another_agency_sees_nothing_of_it(applied: Office) -> None:
+    clerk, stranger = applied.person("thu-snv"), applied.person("thu-tt")
+    document = received(clerk, IN, "Chỉ của Sở Nội vụ")
+    assert clerk.ask("GET", f"/api/v4/documents/{document}/")[0] == 200
+    assert stranger.ask("GET", f"/api/v4/documents/{document}/")[0] == 404
+    assert stranger.ask("GET", f"/api/v4/documents/{document}/workflow_instances/")[0] == 404
+    assert stranger.every("documents/") == []
+    assert [one["label"] for one in stranger.every("document_types/") if one["label"].startswith("SNV")] == []
+    assert [one["label"] for one in stranger.every("cabinets/")] == ["TTCNTT"]
+    assert stranger.every("search/documents.documentsearchresult/?q=Chỉ") == []
+
+
+def test_a_letter_becomes_one_registered_document_whatever_is_retried(applied: Office, lab: Lab) -> None:
+    sender, box = Correspondent(lab, SITE, "chuyen-vien"), Correspondent(lab, SITE, "van-thu-snv")
+    token = f"Mời họp {os.getpid()}"
+    message = EmailMessage()
+    message["From"], message["To"], message["Subject"] = sender.address, box.address, token
+    message["Message-ID"], message["Date"] = f"<moi-{os.getpid()}@tinh.example>", formatdate()
+    message.set_content("Kính mời dự họp.")
+    message.add_attachment(scanned("Giấy mời"), maintype="application", subtype="pdf", filename="giấy mời.pdf")
+    with sender.smtp() as session:
+        session.send_message(message)
+    box.wait_received(token, {str(message["Message-ID"])}, timedelta(minutes=2))
+    clerk = applied.person("thu-snv")
+
+    def there() -> list[dict[str, Any]]:
+        return [one for one in clerk.every("documents/") if one["label"] == token]
+
+    tick(lab)
+    assert len(there()) == 1
+    with box.imap() as imap:
+        found = imap.uid("SEARCH", "KEYWORD", "TramDaVaoSo")[1][0].decode().split()
+        imap.uid("STORE", ",".join(found), "-FLAGS", "(TramDaVaoSo)")
+    tick(lab)
+    document = there()[0]["id"]
+    assert len(there()) == 1
+    noted = clerk.noted(document)
+    assert int(noted["so_den"]) > 0
+    assert noted["trich_yeu"] == token
+    files = sorted(one["filename"] for one in clerk.every(f"documents/{document}/files/"))
+    assert files == ["00-thu.txt", "01-giấy mời.pdf"]
+    assert clerk.flow(document)["current_state"]["label"] == "Đã vào sổ"
+
+
+def test_an_issued_document_leaves_by_mail_once_with_its_file(applied: Office, lab: Lab) -> None:
+    specialist, head, clerk = (applied.person(name) for name in ("vien-snv", "truong-snv", "thu-snv"))
+    subject = f"Báo cáo {os.getpid()}"
+    document = specialist.upload(OUT, f"{subject}.pdf", scanned(subject))
+    wait_until("its flow begins", lambda: bool(specialist.flow(document)), timedelta(minutes=3))
+    assert specialist.step(document, "Trình ký")[0] == 201
+    assert specialist.step(document, "Ký")[0] == 404
+    assert head.step(document, "Ký")[0] == 201
+    assert clerk.step(document, "Cấp số và phát hành", noi_nhan="lanh-dao@tinh.example")[0] == 201
+    noted = clerk.noted(document)
+    assert noted["ky_hieu"] == f"{noted['so']}/SNV"
+    tick(lab)
+    tick(lab)
+    reader = Correspondent(lab, SITE, "lanh-dao")
+    wait_until("it arrives", lambda: sum(reader.received(subject).values()) == 1, timedelta(minutes=2))
+
+
+def test_who_is_late_is_reminded_and_counted_and_a_leaver_with_work_is_held(
+    applied: Office, lab: Lab, province: Path, tmp_path: Path
+) -> None:
+    clerk, head = applied.person("thu-snv"), applied.person("truong-snv")
+    subject = f"Quá hạn {os.getpid()}"
+    document = received(clerk, IN, subject)
+    assert clerk.step(document, "Vào sổ")[0] == 201
+    yesterday = (datetime.now(UTC) - timedelta(days=2)).strftime("%d/%m/%Y")
+    assert head.step(document, "Phân công", nguoi_xu_ly="vien-snv", han_xu_ly=yesterday)[0] == 201
+    tick(lab)
+    tick(lab)
+    reader = Correspondent(lab, SITE, "chuyen-vien")
+    wait_until("the reminder arrives", lambda: sum(reader.received("Nhac").values()) >= 0, timedelta(minutes=1))
+    file = tmp_path / "tram_documents.prom"
+    told = tram(province, "report", "--json", "--metrics", str(file))
+    assert told.exit_code == 0, told.output
+    rows = {(row["agency"], row["person"]): row for row in json.loads(told.stdout)}
+    assert rows["so-noi-vu", "vien-snv"]["overdue"] == 1
+    assert rows["so-noi-vu", "thu-snv"]["in"] >= 1
+    assert rows["trung-tam", ""]["in"] == 0
+    assert 'tram_documents_overdue{agency="so-noi-vu"} 1\n' in file.read_text(encoding="utf-8")
+    assert "vien-snv" not in file.read_text(encoding="utf-8")
+    left = json.loads(json.dumps(PEOPLE))
+    left["so-noi-vu"]["people"]["chuyen-vien"] = ["vien2-snv"]
+    write_people(province, left)
+    try:
+        held = tram(province, "plan")
+    finally:
+        write_people(province, PEOPLE)
+    assert held.exit_code == 2 or held.exception is not None
+
+
+def test_without_mayan_it_says_so_and_changes_nothing(applied: Office, lab: Lab, province: Path) -> None:
+    assert lab.sh(HOST, ["systemctl", "stop", "mayan-web"]).code == 0
+    try:
+        told = tram(province, "apply")
+        assert told.exception is not None
+        assert "Mayan does not answer" in str(told.exception)
+    finally:
+        lab.sh(HOST, ["systemctl", "start", "mayan-web"], timeout=timedelta(minutes=5))
+    assert plan(province) == []
