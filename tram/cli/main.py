@@ -32,6 +32,7 @@ COMMANDS = {
     "documents": ("tram.cli.documents:app", _("Documents: the practice as code, and who has what in hand.")),
     "harden": ("tram.cli.harden:app", _("Harden hosts, and take single controls back.")),
     "audit": ("tram.cli.audit:audit", _("Where each host stands against the security baselines; changes nothing.")),
+    "hardware": ("tram.cli.hardware:app", _("Aging hardware: what a disk's reading means, what to replace first.")),
     "antivirus": ("tram.cli.antivirus:app", _("Antivirus: what is in effect on each host.")),
     "outbreak": (
         "tram.cli.outbreak:app",
