@@ -44,7 +44,11 @@ PEOPLE = {
     "trung-tam": {"symbol": "TTCNTT", "people": {"van-thu": ["thu-tt"], "lanh-dao": ["truong-tt"]}},
     "so-noi-vu": {
         "symbol": "SNV",
-        "people": {"van-thu": ["thu-snv", *CLERKS], "lanh-dao": ["truong-snv"], "chuyen-vien": ["vien-snv", "vien2-snv"]},
+        "people": {
+            "van-thu": ["thu-snv", *CLERKS],
+            "lanh-dao": ["truong-snv"],
+            "chuyen-vien": ["vien-snv", "vien2-snv"],
+        },
     },
 }
 

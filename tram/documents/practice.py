@@ -246,7 +246,8 @@ def _wrong_agencies(
     for code, agency in agencies.items():
         at = ("agencies", code)
         yield from _unknown(document, at, [code], [site.code for site in province.sites], "in the register, the agency")
-        yield from _unknown(document, (*at, "people"), [*agency.people], [*posts], "the post")
+        for post in agency.people:
+            yield from _unknown(document, (*at, "people", post), [post], [*posts], "the post")
         if agency.symbol in symbols:
             yield document.problem(
                 (*at, "symbol"), f"“{agency.symbol}” is {symbols[agency.symbol]}'s already", "each has its own"
