@@ -125,10 +125,10 @@ def _say(finding: Finding, disk: Disk) -> None:
             disk=disk.name,
         )
         if disk.readable and not {"age", "implausible", "partial"} & set(disk.unknown):
-            risk = together(flag.p for flag in flags)
+            risk = round(together(flag.p for flag in flags), 6)
             page.gauge("tram_disk_afr_ratio", "Chance that the disk fails within a year.", risk, disk=disk.name)
         if disk.hours is not None:
-            page.gauge("tram_disk_power_on_hours", "Hours the disk has run.", disk.hours, disk=disk.name)
+            page.gauge("tram_disk_power_on_seconds", "How long the disk has run.", disk.hours * 3600, disk=disk.name)
         if disk.temperature is not None:
             finding.value("disk", disk.name, "celsius", disk.temperature)
         if disk.used_percent is not None:

@@ -100,9 +100,11 @@ def write_flags(finding: Finding) -> None:
     page = finding.page
     for flag in finding.flags.values():
         labels = {"component": flag.component, "signal": flag.signal, "disk": flag.disk}
-        page.gauge("tram_hardware_flag_ratio", "Chance of a failure within a year, by raised flag.", flag.p, **labels)
+        page.gauge(
+            "tram_hardware_flag_ratio", "Chance of a failure within a year, by raised flag.", round(flag.p, 6), **labels
+        )
     if finding.flags:
-        risk = together(flag.p for flag in finding.flags.values())
+        risk = round(together(flag.p for flag in finding.flags.values()), 6)
         page.gauge("tram_host_risk_ratio", "1 - product(1 - p) over this host's flags; of what could be read.", risk)
     for reason in sorted(finding.unknown):
         page.gauge("tram_host_risk_unknown", "1 when the risk is not wholly known, for this reason.", 1, reason=reason)
