@@ -91,6 +91,8 @@ FILES_EXAMPLES = (
 Inventory = Annotated[Path, typer.Option("--inventory", "-i", metavar="DIR", help=_("The province's folder."))]
 DryRun = Annotated[bool, typer.Option("--dry-run", help=_("Only say what would be fetched, and how much."))]
 AsJson = Annotated[bool, typer.Option("--json", help=_("Print the results as JSON."))]
+Stacks = Annotated[list[str] | None, typer.Argument(metavar="[STACK]...", help=_("Also the first wave of these."))]
+Parallel = Annotated[int, typer.Option(min=1, max=64, help=_("How many hosts at once."))]
 LAB = Path("inventories/lab")
 
 
@@ -109,7 +111,7 @@ def wave(
     ] = None,
     dry_run: DryRun = False,
     as_json: AsJson = False,
-    parallel: Annotated[int, typer.Option(min=1, max=64, help=_("How many hosts at once."))] = 8,
+    parallel: Parallel = 8,
 ) -> None:
     """Work out what the hosts lack, fetch it to the hub, then to the sites' caches in their quiet hours."""
     province, policy, ledger = _opened(inventory)
@@ -132,13 +134,11 @@ def wave(
 
 @app.command("night", help=_("The next wave of every rollout under way: what a timer calls."), epilog=NIGHT_EXAMPLES)
 def night(
-    stacks: Annotated[
-        list[str] | None, typer.Argument(metavar="[STACK]...", help=_("Also the first wave of these."))
-    ] = None,
+    stacks: Stacks = None,
     *,
     inventory: Inventory = LAB,
     as_json: AsJson = False,
-    parallel: Annotated[int, typer.Option(min=1, max=64, help=_("How many hosts at once."))] = 8,
+    parallel: Parallel = 8,
 ) -> None:
     """Stage whoever is not ready yet this night; what goes wrong with one stack does not stop another."""
     province, policy, ledger = _opened(inventory)
@@ -173,9 +173,7 @@ def night(
 
 @app.command("timer", help=_("Let this machine stage by itself, each night."), epilog=TIMER_EXAMPLES)
 def timer(
-    stacks: Annotated[
-        list[str] | None, typer.Argument(metavar="[STACK]...", help=_("Also the first wave of these."))
-    ] = None,
+    stacks: Stacks = None,
     *,
     inventory: Inventory = LAB,
     install: Annotated[bool, typer.Option("--install", help=_("Write the units for systemd, and start them."))] = False,
