@@ -29,6 +29,8 @@ FUNCTIONS = (
     "documents",
     "watch_hub",
     "watch_site",
+    "backup_hub",
+    "backup",
 )
 
 CODE_HINT = "small letters a-z, digits and single hyphens, a letter first, at most 40"

@@ -1,0 +1,193 @@
+"""One night: services write what files do not hold, what is new is sent, and monitoring is told."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from tram_backup.repository import (
+    STATE,
+    Failed,
+    InTheWay,
+    LineGone,
+    OutOfTime,
+    Repository,
+    Watch,
+    read_state,
+    write_state,
+)  # fmt: skip
+
+STAMP = "%Y%m%dT%H%M%SZ"
+PAUSES = (5, 10, 20, 40, 60)
+"""Seconds before the line is tried again, the last one from then on."""
+
+
+def places(settings: dict[str, Any]) -> list[Repository]:
+    """Where archives go: the disk first, it is soon done.
+
+    Raises: Failed when the disk is not there.
+    """
+    hub = settings["hub"]
+    remote = Repository(settings, f"ssh://{hub['user']}@{hub['address']}:{hub['port']}{hub['repository']}", remote=True)
+    if not settings["local"]:
+        return [remote]
+    disk = Path(settings["local"])
+    if not disk.is_dir() or disk.stat().st_dev == Path("/").stat().st_dev:
+        print(f"tram-backup: {disk} is no disk of its own (not mounted?): no local copy was made", file=sys.stderr)
+        return [remote]
+    return [Repository(settings, str(disk / settings["host"]), remote=False), remote]
+
+
+def closes(quiet: dict[str, Any], now: datetime) -> float | None:
+    """When the quiet hours that are on end; None when it is not the hour."""
+    here = now + timedelta(hours=float(quiet["utc_offset_hours"]))
+    since, until = (int(word[:2]) * 60 + int(word[3:]) for word in (quiet["since"], quiet["until"]))
+    minute = here.hour * 60 + here.minute
+    length, gone = (until - since) % 1440 or 1440, (minute - since) % 1440
+    return None if gone >= length else now.timestamp() + (length - gone) * 60
+
+
+def dump(service: dict[str, Any]) -> None:
+    """Have a service write what files alone do not hold, whole or not at all.
+
+    Raises: Failed.
+    """
+    for step in service.get("before", []):
+        target = STATE / "dumps" / service["service"] / step["to"] if "to" in step else None
+        with tempfile.NamedTemporaryFile(dir=STATE / "dumps", delete=False) as out:
+            ran = subprocess.run(step["run"], stdout=out, stderr=subprocess.PIPE, text=True, check=False, timeout=7200)
+        if ran.returncode != 0:
+            Path(out.name).unlink()
+            raise Failed(f"{step['run'][0]} ended with {ran.returncode}: {ran.stderr.strip()[-300:]}")
+        if target is None:
+            Path(out.name).unlink()
+        else:
+            target.parent.mkdir(mode=0o700, exist_ok=True)
+            Path(out.name).replace(target)
+
+
+def collect(settings: dict[str, Any]) -> tuple[dict[str, list[str]], list[str], dict[str, str]]:
+    """What is to be kept by service, what is left out of it, and which services could not be made ready, and why."""
+    ready: dict[str, list[str]] = {}
+    excluded: list[str] = []
+    problems: dict[str, str] = {}
+    for service in settings["services"]:
+        name = service["service"]
+        try:
+            dump(service)
+        except (Failed, OSError, subprocess.TimeoutExpired) as error:
+            problems[name] = str(error)
+            continue
+        missing = [path for path in service["paths"] if not Path(path).exists()]
+        if missing:
+            problems[name] = f"{', '.join(missing)} is not there"
+            continue
+        ready[name] = [*service["paths"], *(path for path in service.get("optional", []) if Path(path).exists())]
+        ready[name] += [str(STATE / "dumps" / name)] if any("to" in step for step in service.get("before", [])) else []
+        excluded += service.get("exclude", [])
+    return ready, excluded, problems
+
+
+def create(
+    repository: Repository, name: str, ready: dict[str, list[str]], excluded: list[str], watch: Watch
+) -> dict[str, Any]:
+    """One archive; its sizes.
+
+    Raises: LineGone, OutOfTime, Failed.
+    """
+    state, settings = read_state(), repository.settings
+    if repository.url not in state["known"]:
+        try:
+            repository.borg(["init", "--encryption", "repokey-blake2"], watch=watch)
+        except Failed as error:
+            if "already exists" not in str(error):
+                raise
+        told = json.loads(repository.borg(["info", "--json"], watch=watch))
+        state["known"][repository.url] = told["repository"]["id"]
+        write_state(state)
+    words = ["create", "--json", "--compression", "zstd,6", "--comment", json.dumps(ready)]
+    words += ["--checkpoint-interval", str(settings["checkpoint_seconds"])] if repository.remote else []
+    words += ["--upload-ratelimit", str(settings["rate_kib"])] if repository.remote and settings["rate_kib"] else []
+    for pattern in excluded:
+        words += ["--exclude", pattern]
+    paths = [path for found in ready.values() for path in found]
+    return dict(json.loads(repository.borg([*words, f"::{name}", *paths], watch=watch))["archive"]["stats"])
+
+
+def run(settings: dict[str, Any], *, now: bool) -> int:
+    """One night's backup; how many services or places could not be served."""
+    at = datetime.now(UTC)
+    until = closes(settings["quiet"], at)
+    if until is None and not now:
+        raise InTheWay(
+            f"it is not the hour: the line is used from {settings['quiet']['since']} on; at once: tram-backup run --now"
+        )
+    ready, excluded, problems = collect(settings)
+    name = f"{settings['host']}-{at.strftime(STAMP)}"
+    state = read_state()
+    state["last"] = {"at": at.timestamp(), "archive": name, "problems": problems}
+    for repository in places(settings):
+        where, tries = "hub" if repository.remote else "disk", 0
+        watch = Watch(
+            None if now or not repository.remote else until, settings["cap_bytes"] if repository.remote else 0
+        )
+        while where not in state["last"]:
+            try:
+                stats = create(repository, name, ready, excluded, watch)
+                state = read_state() | {"last": state["last"], "services": state["services"]}
+                state["last"][where] = {"bytes_on_line": watch.bytes, "tries": tries + 1, **stats}
+                if repository.remote:
+                    done = time.time()
+                    state["services"] |= {one: {"at": done, "bytes": size(ready[one])} for one in ready}
+            except LineGone as error:
+                print(f"tram-backup: the line: {error}", file=sys.stderr)
+                if until and not now and time.time() > until:
+                    problems[where] = "the line did not carry it in this night; the next goes on"
+                    break
+                time.sleep(PAUSES[min(tries, len(PAUSES) - 1)])
+                tries += 1
+            except (Failed, OutOfTime) as error:
+                problems[where] = str(error)
+                break
+    write_state(state | {"known": read_state()["known"]})
+    metrics(settings, read_state())
+    for one, why in problems.items():
+        print(f"tram-backup: {one}: {why}", file=sys.stderr)
+    print(json.dumps(state["last"], indent=1))
+    return len(problems)
+
+
+def size(paths: list[str]) -> int:
+    """Bytes below paths, as files have them."""
+    total = 0
+    for top in paths:
+        for folder, _, names in os.walk(top):
+            for name in names:
+                with suppress(OSError):
+                    total += (Path(folder) / name).lstat().st_size
+    return total
+
+
+def metrics(settings: dict[str, Any], state: dict[str, Any]) -> None:
+    """What monitoring reads. A service that was never backed up is 0, not silence; so is a restore never proven."""
+    folder = Path(settings["metrics"])
+    if not folder.is_dir():
+        return
+    lines = [f'tram_exporter_last_success_timestamp_seconds{{exporter="backup"}} {time.time():.0f}',
+             f"tram_backup_last_restore_proof_timestamp_seconds {state['proof']:.0f}"]  # fmt: skip
+    for service in (one["service"] for one in settings["services"]):
+        found = state["services"].get(service, {"at": 0, "bytes": 0})
+        lines.append(f'tram_backup_last_success_timestamp_seconds{{service="{service}"}} {found["at"]:.0f}')
+        lines.append(f'tram_backup_size_bytes{{service="{service}"}} {found["bytes"]}')
+    half = folder / ".tram_backup.half"
+    half.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    half.chmod(0o644)
+    half.replace(folder / "tram_backup.prom")
