@@ -194,7 +194,7 @@ def main() -> None:
             "domain": {"type": "str", "required": True},
             "password": {"type": "str", "required": True, "no_log": True},
             "language": {"type": "str", "default": "vi"},
-            "password_length": {"type": "int", "default": 0},
+            "password_length": {"type": "int", "default": 0, "no_log": False},
             "within_seconds": {"type": "int", "default": 60},
         },
         supports_check_mode=False,
