@@ -150,9 +150,9 @@ def hardware(bench: Bench) -> Iterator[Finding]:
     free = bench.one("disk_free")
     yield from _needed(bench, "hardware", "disk_free", "node_filesystem_avail_bytes")
     if free is not None and free <= limits.disk_attention:
-        word = Word.BAD if free <= limits.disk_bad else Word.ATTENTION
+        how = Word.BAD if free <= limits.disk_bad else Word.ATTENTION
         evidence = f"node_filesystem_avail_bytes / size = {free:.3g}"
-        yield bench.say(word, "hardware", later("a disk is full but for {free}"), evidence, free=share(free))
+        yield bench.say(how, "hardware", later("a disk is full but for {free}"), evidence, free=share(free))
     for device, count in bench.many("md_failed", "device"):
         text = later("array {device}: {count} disks have failed")
         evidence = f'node_md_disks{{state="failed",device="{device}"}}'

@@ -16,6 +16,8 @@ from tram_board.words import VERBS, Finding, Judgement, Word, judged, worst
 
 INTERVAL = timedelta(seconds=60)
 _PATIENCE = 3
+# Silence is said only of a question that was answered.
+_HEARD = {"up", "exporter"}
 # What a verb's judge reads: when one of these questions failed, the verb is unknown for everybody.
 _ASKED = {
     "reach": ("up", "exporter", "link_up", "link_loss", "link_rtt"),
@@ -124,7 +126,8 @@ def _site_state(site: Site, readings: Readings, verbs: Sequence[str], limits: Li
     if not benches:
         text = later("the register has no server of this site")
         found["reach"] = judged([Finding(Word.UNKNOWN, "reach", "", text)])
-    silent = bool(benches) and not any(heard(bench) for bench in benches)
+    asked = readings.failed.keys().isdisjoint(_HEARD)
+    silent = asked and bool(benches) and not any(heard(bench) for bench in benches)
     return SiteState(site, worst(judgement.word for judgement in found.values()), found, silent)
 
 

@@ -68,3 +68,23 @@ def judged(findings: Iterable[Finding], *, otherwise: Word = Word.OK) -> Judgeme
     """The worst of the findings decides; `otherwise` when there is none."""
     found = sorted(findings, key=lambda finding: -_RANK[finding.word])
     return Judgement(worst(finding.word for finding in found) if found else otherwise, tuple(found))
+
+
+# How rollouts, waves and hosts in them stand, by the ledger's words.
+STANDINGS = {
+    "planned": later("planned"),
+    "waiting": later("waiting"),
+    "running": later("running"),
+    "soaking": later("being watched"),
+    "resting": later("resting"),
+    "passed": later("passed"),
+    "paused": later("paused"),
+    "held": later("held"),
+    "stopped": later("stopped"),
+    "done": later("done"),
+    "aborted": later("given up"),
+    "failed": later("failed"),
+    "reverted": later("failed, reverted"),
+    "refused": later("failed, refused"),
+    "not reached": later("not reached"),
+}
