@@ -85,10 +85,15 @@ class Centre:
         self.passwords |= {slip.entry.mail: slip.password for slip in slips}
         return draw_slips(agency, slips, now, **more)
 
-    def write(self, gone: int = 0) -> None:
-        """The six rosters; of the district's, the last so many are gone."""
+    def write(self, gone: int = 0, moves: int | None = None) -> None:
+        """The six rosters; of the district's, the last so many are gone, and this one is the centre's now."""
         sites = [*self.lab.province.sites]
         rows = [people(EACH * n, EACH - (gone if site.code == SITE else 0), site.name) for n, site in enumerate(sites)]
+        if moves is not None:
+            codes = [site.code for site in sites]
+            row = rows[codes.index(SITE)].pop(moves)
+            row[4] = sites[codes.index("trung-tam")].name
+            rows[codes.index("trung-tam")].append(row)
         self.rosters = [
             write_roster(self.folder / f"{site.code}.xlsx", those) for site, those in zip(sites, rows, strict=True)
         ]
@@ -202,4 +207,24 @@ def test_who_has_left_is_out_and_the_others_stay(centre: Centre) -> None:
         person = centre.desk(SITE, mail)
         wait_until(f"{mail} is refused", lambda person=person: not logs_in(person), timedelta(seconds=150))  # type: ignore[misc]
     assert logs_in(centre.desk(SITE, mails[0]))
+    assert json.loads(centre.tram("apply", *centre.rosters, "--json").stdout)["changes"] == []
+
+
+def test_who_moves_takes_his_mail_along_and_nothing_is_there_twice(centre: Centre) -> None:
+    """He has five letters at the district; afterwards the centre's server has them, and the district still, too."""
+    mails = centre.of(SITE)
+    old = mails[6]
+    centre.write(gone=3, moves=6)
+    (change,) = json.loads(centre.tram("apply", *centre.rosters, "--json").stdout)["changes"]
+    assert (change["kind"], change["mail"]) == ("move", f"{old.partition('@')[0]}@tinh.example")
+    centre.passwords[change["mail"]] = centre.passwords.pop(old)
+    packed = centre.lab.sh(DISTRICT, ["sh", "-c", f"tram-mail-handover out {old} | base64 -w0"]).stdout.strip()
+    take = f"base64 -d | {{}} | tram-mail-handover in {change['mail']} 2>&1 || true"
+    for what, says in (("head -c 900", "nothing was added"), ("cat", "5 messages came"), ("cat", "5 messages came")):
+        said = centre.lab.sh(HUB, ["sh", "-c", f"echo {packed} | {take.format(what)}"]).stdout
+        assert says in said
+    person = centre.desk("trung-tam", change["mail"])
+    letters = {f"<{mail}>" for mail in mails[:5]}
+    found = person.wait_received("Báo cáo tuần", letters, timedelta(seconds=60))
+    assert found == dict.fromkeys(letters, 1)
     assert json.loads(centre.tram("apply", *centre.rosters, "--json").stdout)["changes"] == []

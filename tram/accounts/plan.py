@@ -189,7 +189,8 @@ def _differs(work: _Work, member: Member, entry: Entry, wanted: dict[str, str]) 
         kind = "move"
         if "mail" in details:
             work.warnings.append(
-                f"{member.name.full}: {entry.mail} -> {wanted['mail']}; mail kept so far stays at the old site"
+                f"{member.name.full}: {entry.mail} -> {wanted['mail']}; mail kept so far stays at the old site until "
+                "it is taken along: docs/runbooks/person-moved.md"
             )
     elif "tramState" in details and member.leaves:
         kind = "leaving"
