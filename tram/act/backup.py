@@ -1,0 +1,111 @@
+"""Backups over the operator's connection: the hub lists, checks and prunes, a host brings back its own.
+
+A host's passphrase is the centre's; it is handed to the hub's program by standard input and stays nowhere there.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from tram.act.outcome import StepFailed
+from tram.act.session import Session
+from tram.core.errors import BadInput
+
+AT_HUB = "tram-backup-hub"
+AT_HOST = "tram-backup"
+LONG = timedelta(hours=12)
+"""Neither program says anything before its end, and an ADSL line carries some GB in a night."""
+_TAMPERED = 3
+
+
+class Tampered(StepFailed):
+    """The hub misses archives that nobody pruned, or a key was replaced."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What is to come back: services and absolute paths of an archive ("latest" or its name); `to` a folder at the host
+    (None: the host's own place for it). `who` is told to whoever wants to restore meanwhile."""
+
+    archive: str = "latest"
+    services: tuple[str, ...] = ()
+    paths: tuple[str, ...] = ()
+    to: str | None = None
+    in_place: bool = False
+    overwrite: bool = False
+    dry: bool = False
+    who: str = "the centre"
+
+
+def passphrase(secrets: Path, host: str) -> str:
+    """A host's passphrase, as role backup made it at the centre.
+
+    Raises: BadInput when there is none.
+    """
+    path = secrets / "backup" / "passphrases" / host
+    try:
+        return path.read_text(encoding="utf-8").strip()
+    except OSError as error:
+        raise BadInput(
+            f"{host}: the centre has no passphrase of its backup ({path})",
+            hint="give it the function backup and run playbooks/backup.yml; had it one, put the secrets back",
+        ) from error
+
+
+def ask_hub(session: Session, words: Sequence[str], secret: str) -> Any:
+    """What the hub's program says of a host: `list`, `check` or `prune`, the host, options.
+
+    Raises: Tampered, StepFailed, NotReached.
+    """
+    answer = session.run(shlex.join(["sudo", "-n", AT_HUB, *words]), stdin=f"{secret}\n", within=LONG)
+    if answer.code == _TAMPERED:
+        raise Tampered(
+            _said(answer.last_words, AT_HUB), hint="docs/runbooks/backup-history-missing.md says how to go back"
+        )
+    if answer.code != 0:
+        raise StepFailed(
+            f"{session.target.name}: {_said(answer.last_words, AT_HUB)}",
+            hint="if the program is missing: give the hub the function backup_hub and run playbooks/backup.yml",
+        )
+    return json.loads(answer.stdout)
+
+
+def restore(session: Session, wish: Wish) -> dict[str, Any]:
+    """What came back, and where it is.
+
+    Raises: BadInput when something stands in the way and nothing was changed; StepFailed, NotReached.
+    """
+    words = [AT_HOST, "restore", "--archive", wish.archive, "--by", wish.who]
+    words += [word for name in wish.services for word in ("--service", name)]
+    words += [word for path in wish.paths for word in ("--path", path)]
+    words += ["--in-place"] if wish.in_place else ["--to", wish.to] if wish.to else []
+    words += [flag for flag, on in (("--overwrite", wish.overwrite), ("--dry-run", wish.dry)) if on]
+    answer = session.run(shlex.join(["sudo", "-n", *words]), within=LONG)
+    if answer.code == 0:
+        found: dict[str, Any] = json.loads(answer.stdout)
+        return found
+    said = f"{session.target.name}: {_said(answer.last_words, AT_HOST)}"
+    if answer.code == BadInput.exit_code:
+        raise BadInput(said, hint="nothing was changed")
+    raise StepFailed(said, hint=f"on the host: sudo {AT_HOST} status")
+
+
+def mailbox_path(address: str) -> str:
+    """Where role mail has a mailbox.
+
+    Raises: BadInput.
+    """
+    user, at, domain = address.partition("@")
+    if not (user and at and domain) or "/" in address or user.startswith(".") or domain.startswith("."):
+        raise BadInput(f"{address}: is no address of a mailbox", hint="like van-thu@so-noi-vu.tinh.example")
+    return f"/var/vmail/{domain}/{user}"
+
+
+def _said(last: str, program: str) -> str:
+    return last.removeprefix(f"{program}: ").removesuffix(" Nothing was changed")
