@@ -38,6 +38,7 @@ COMMANDS = {
         "tram.cli.outbreak:app",
         _("An outbreak: make a signature, publish it, follow it, see findings."),
     ),
+    "backup": ("tram.cli.backup:app", _("Backups: what there is, whether it is whole, bringing it back.")),
     "courier": (
         "tram.cli.courier:app",
         _("A USB stick goes where the line does not: pack at the centre, load and return at the site, unpack here."),
