@@ -14,7 +14,10 @@ from typing import Any
 from tram_exporters.machine import Machine
 from tram_exporters.textfile import EARLIEST, Page, Unreadable, put
 
-_REJECT = re.compile(r"^(?:NOQUEUE|[0-9A-Za-z]+): (milter-)?reject: [^;]*?: ([45])\d\d (?:([245]\.\d+\.\d+) )?")
+_REJECT = re.compile(
+    r"^(?:NOQUEUE|[0-9A-Za-z]+): (?P<milter>milter-)?reject: [^;]*?: "
+    r"(?:(?P<reply>[45]\d\d)(?: (?P<status>[45]\.\d+\.\d+))?|(?P<alone>[45]\.\d+\.\d+)) "
+)
 _REASONS = (
     ("5.1.1", "recipient_unknown"),
     ("5.1.8", "sender_domain"),
@@ -70,12 +73,12 @@ def _what(line: str) -> str | None:
     refused = _REJECT.match(line)
     if refused is None:
         return None
-    milter, kind, code = refused.groups()
-    if kind == "4":
+    code = refused["status"] or refused["alone"] or ""
+    if (refused["reply"] or code).startswith("4"):
         return "rejected later"
-    if milter:
+    if refused["milter"]:
         return "rejected content"
-    return "rejected " + next((name for begin, name in _REASONS if (code or "").startswith(begin)), "other")
+    return "rejected " + next((name for begin, name in _REASONS if code.startswith(begin)), "other")
 
 
 def _log(page: Page, machine: Machine, path: Path) -> None:

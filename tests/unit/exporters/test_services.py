@@ -1,0 +1,91 @@
+"""Mail and antivirus in numbers: counts, never contents."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from tram_exporters import antivirus, mail
+from tram_exporters.mail import classify
+
+from .conftest import NOW, MachineMaker, values
+
+LINES = [
+    "4X1: message-id=<secret@so-noi-vu.tinh.example>",
+    "4X1: to=<an@x.example>, relay=mx[192.0.2.1]:25, delay=1, dsn=2.0.0, status=sent (250 2.0.0 Ok)",
+    "4X2: to=<an@x.example>, relay=none, delay=1, dsn=4.4.1, status=deferred (connect timed out)",
+    "NOQUEUE: reject: RCPT from a[192.0.2.1]: 550 5.1.1 <x@y>: Recipient address rejected; from=<a> to=<b>",
+    "NOQUEUE: reject: RCPT from a[192.0.2.1]: 554 5.7.1 <x@y>: Relay access denied; from=<a> to=<b>",
+    "4X3: milter-reject: END-OF-MESSAGE from a[192.0.2.1]: 5.7.1 Eicar; from=<a>",
+    "4X4: milter-reject: END-OF-MESSAGE from a[192.0.2.1]: 550 5.7.1 Eicar; from=<a>",
+    "NOQUEUE: reject: RCPT from a[192.0.2.1]: 450 4.7.1 <x@y>: greylisted; from=<a>",
+]
+
+
+def entry(cursor: str, message: str) -> str:
+    return json.dumps({"__CURSOR": cursor, "MESSAGE": message})
+
+
+def test_log_lines_are_counted_by_kind() -> None:
+    assert classify(LINES) == {
+        "received": 1, "sent": 1, "rejected recipient_unknown": 1, "rejected policy": 1, "rejected content": 2,
+        "rejected later": 1,
+    }  # fmt: skip
+
+
+def test_the_queue_and_what_came_since_the_last_run(machine: MachineMaker, tmp_path: Path) -> None:
+    queue = "\n".join(json.dumps({"arrival_time": NOW - age, "sender": "an@x.example"}) for age in (10, 7200))
+    first = {"postqueue": queue, "journalctl": entry("c0", LINES[0])}
+    assert values(mail.collect(tmp_path, machine({}, first)))["tram_mail_received_total"] == 0
+    later = {"postqueue": queue, "journalctl": "\n".join(entry(f"c{n}", line) for n, line in enumerate(LINES))}
+    page = mail.collect(tmp_path, machine({}, later))
+    said = values(page)
+    assert (said["tram_mail_queue_messages"], said["tram_mail_queue_oldest_seconds"]) == (2, 7200)
+    assert (said["tram_mail_received_total"], said["tram_mail_sent_total"]) == (1, 1)
+    assert said['tram_mail_rejected_total{reason="content"}'] == 2
+    assert "example" not in page.text(now=NOW) + (tmp_path / "mail.json").read_text()
+
+
+def test_a_queue_that_does_not_answer_is_unknown_and_the_log_is_still_counted(
+    machine: MachineMaker, tmp_path: Path
+) -> None:
+    page = mail.collect(tmp_path, machine({}, {"postqueue": ("mail system is down", 69), "journalctl": ""}))
+    assert list(page.failed) == ["queue"]
+    assert "tram_mail_queue_messages" not in values(page)
+    assert "tram_mail_sent_total" in values(page)
+
+
+STATUS = {
+    "made": "2026-11-21T10:00:00Z", "profile": "full", "active": 7, "scanned": {"ended": "2026-11-21T03:00:00Z"},
+    "official": {"daily": {"version": 1, "built": "2026-11-20T10:00:00Z"}},
+    "findings": [{"action": "quarantined", "path": "/home/an/virus"}],
+}  # fmt: skip
+
+
+def test_antivirus_in_numbers(machine: MachineMaker) -> None:
+    page = antivirus.collect(machine({}, {"tram-antivirus": json.dumps(STATUS)}))
+    said = values(page)
+    assert page.failed == {}
+    assert said["tram_antivirus_engine_up"] == 1
+    assert {key for key in said if key.startswith("tram_antivirus_signatures")} == {
+        'tram_antivirus_signatures_timestamp_seconds{set="daily"}',
+        'tram_antivirus_signatures_timestamp_seconds{set="province"}',
+    }
+    assert (
+        said['tram_antivirus_findings{state="quarantined"}'],
+        said['tram_antivirus_findings{state="reported"}'],
+    ) == (1, 0)
+
+
+def test_a_scanner_that_does_not_answer_is_down_and_one_that_is_not_to_run_is_not(machine: MachineMaker) -> None:
+    down = antivirus.collect(machine({}, {"tram-antivirus": json.dumps({**STATUS, "active": None})}))
+    assert values(down)["tram_antivirus_engine_up"] == 0
+    demand = antivirus.collect(machine({}, {"tram-antivirus": json.dumps({**STATUS, "profile": "on-demand"})}))
+    assert "tram_antivirus_engine_up" not in values(demand)
+
+
+def test_signatures_of_1970_and_half_a_status_are_failed_readings(machine: MachineMaker) -> None:
+    old = antivirus.collect(machine({}, {"tram-antivirus": json.dumps({**STATUS, "made": "1970-01-01T00:00:00Z"})}))
+    assert list(old.failed) == ["signatures"]
+    half = antivirus.collect(machine({}, {"tram-antivirus": '{"made": '}))
+    assert list(half.failed) == ["status"]
