@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BytesIO
@@ -79,9 +80,12 @@ class Person(probe.Client):  # type: ignore[misc, name-defined]  # loaded by pat
 
     def ask(self, method: str, path: str, body: bytes = b"", kind: str = "") -> tuple[int, str]:
         """One request, from the site's network."""
-        with inside(self.office.namespace):
-            answer: tuple[int, str] = super().ask(method, path, body, kind)
-        return answer
+        while True:
+            with inside(self.office.namespace):
+                status, text = super().ask(method, path, body, kind)
+            if status != 429:
+                return int(status), str(text)
+            time.sleep(1)  # so many a second are let through
 
     def every(self, path: str) -> list[dict[str, Any]]:
         """A list of at most a hundred."""

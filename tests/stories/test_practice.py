@@ -1,4 +1,4 @@
-"""Two agencies' document practice, from nothing: applied as code, numbered by fifty clerks at once, by mail, in a browser."""
+"""Two agencies' documents: a practice applied as code, fifty clerks at once, letters in and out, a browser."""
 
 from __future__ import annotations
 

@@ -142,5 +142,5 @@ def read(door: Door) -> Has:
     for item in trees["cabinets"]:
         found.thing("cabinet", tuple(part.strip() for part in item["full_path"].split(" / ")), item)
     for item in trees["sources"]:
-        found.thing("source", (item["label"],), item)
+        found.thing("source", (item["backend_path"].rpartition(".")[2],), item)
     return Has(found.ids, found.things, found.links, trees["practice"], trees["report"]["open"])

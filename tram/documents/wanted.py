@@ -15,6 +15,8 @@ TAKE_STEP = "document_states.workflow_transition"
 FIELD_RIGHTS = ("metadata.metadata_document_add", "metadata.metadata_document_edit", "metadata.metadata_document_view")
 CABINET = "cabinets.cabinet_view"
 DATE = "tram_practice.dates.VietnameseDate"
+BY_HAND = "SourceBackendWebForm"
+"""Where people upload: Mayan makes one at its setup and calls it Default."""
 PEOPLE = "{{ workflow_instance.document.tram_people }}"
 SENT_TO = FieldShape(label="Nơi nhận (địa chỉ thư, cách nhau bằng dấu phẩy)")
 
@@ -53,7 +55,7 @@ def things(practice: Practice) -> Iterator[Thing]:
     for post in practice.posts.values():
         yield Thing("role", (post.label,), "roles/", {}, {"label": post.label})
     for agency, one_agency in practice.agencies.items():
-        yield Thing("cabinet", (one_agency.symbol,), "cabinets/", {}, {"label": one_agency.symbol})
+        yield Thing("cabinet", (one_agency.symbol,), "cabinets/", {}, {"label": one_agency.symbol, "parent": None})
         for kind in practice.types.values():
             inside = {"label": kind.label, "parent": ref("cabinet", one_agency.symbol)}
             yield Thing("cabinet", (one_agency.symbol, kind.label), "cabinets/", {}, inside)
@@ -143,8 +145,8 @@ def rights(practice: Practice) -> Iterator[Link]:
             for may in FIELD_RIGHTS:
                 yield right("field", (field,), shape.label, may)
         if shape.creates:
-            yield right("source", ("Web form",), shape.label, CREATE)
-        yield right("source", ("Web form",), shape.label, "documents.document_file_new")
+            yield right("source", (BY_HAND,), shape.label, CREATE)
+        yield right("source", (BY_HAND,), shape.label, "documents.document_file_new")
 
 
 MODELS = {

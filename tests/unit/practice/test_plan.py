@@ -14,9 +14,9 @@ from tram.documents.plan import OpenWork, apply_changes, make_plan
 from tram.documents.practice import Practice
 from tram.documents.reading import MayanRefused
 from tram.documents.things import Has, Request, ref
-from tram.documents.wanted import in_force, links, rights_list, things
+from tram.documents.wanted import BY_HAND, in_force, links, rights_list, things
 
-NOTHING = Has({ref("source", "Web form"): 1}, {}, {}, {}, [])
+NOTHING = Has({ref("source", BY_HAND): 1}, {}, {}, {}, [])
 
 
 def made(practice: Practice) -> Has:
@@ -25,7 +25,7 @@ def made(practice: Practice) -> Has:
     ids |= {rights_list(link).ref: 9 for link in links(practice) if link.kind == "right"}
     gone: Request = {"method": "POST", "path": "remove/", "body": {}}
     return Has(
-        {**ids, ref("source", "Web form"): 1},
+        {**ids, ref("source", BY_HAND): 1},
         {(thing.kind, thing.key): {"id": ids[thing.ref], **thing.fields} for thing in things(practice)},
         {(link.kind, link.key): gone for link in links(practice)},
         in_force(practice),

@@ -98,7 +98,8 @@ def main() -> int:
             return 2
     except Trouble as error:
         print(f"tram-mayan: {error}", file=sys.stderr)
-        start_again()
+        if words[:1] == ["apply"]:
+            start_again()
         return 1
     return 0
 

