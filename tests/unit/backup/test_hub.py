@@ -1,0 +1,100 @@
+"""The hub's side of backups: states are kept, going back to one, and what is missing is noticed."""
+
+from __future__ import annotations
+
+import getpass
+import os
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from ...role_module import load
+
+HOST = "huong-khe-srv1"
+NOW = datetime(2026, 11, 22, 13, 0, tzinfo=UTC)
+
+
+@pytest.fixture
+def program() -> ModuleType:
+    """The hub's program."""
+    return load("tram_backup_hub", "backup_hub/files/tram-backup-hub")
+
+
+@pytest.fixture
+def hub(program: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """A hub with one repository at transaction 5; who owns what is left to real hosts."""
+    monkeypatch.setattr(os, "chown", lambda *_: None)
+    for name in ("history", "records", f"repositories/{HOST}/data/0"):
+        (tmp_path / name).mkdir(parents=True)
+    repository = tmp_path / "repositories" / HOST
+    for name, text in {"config": "key 1", "index.5": "i", "hints.5": "h", "integrity.5": "s", "README": "r"}.items():
+        (repository / name).write_text(text, encoding="utf-8")
+    for number in (1, 5, 6):
+        (repository / f"data/0/{number}").write_text(f"segment {number}", encoding="utf-8")
+    return program.Hub({"directory": str(tmp_path), "user": getpass.getuser(), "history_days": 30, "metrics": "/none"})
+
+
+def commit(hub: Any, transaction: int) -> None:
+    """As borg does: a new index, the old one goes."""
+    repository = hub.repository(HOST)
+    for old in [*repository.glob("index.*"), *repository.glob("hints.*"), *repository.glob("integrity.*")]:
+        old.unlink()
+    for kind in ("index", "hints", "integrity"):
+        (repository / f"{kind}.{transaction}").write_text("x", encoding="utf-8")
+    (repository / f"data/0/{transaction}").write_text(f"segment {transaction}", encoding="utf-8")
+
+
+def test_a_state_is_kept_once_without_what_was_not_finished(program: ModuleType, hub: Any) -> None:
+    assert program.keep(hub, HOST, NOW)
+    assert not program.keep(hub, HOST, NOW + timedelta(minutes=15))
+    (state,) = hub.states(HOST)
+    assert sorted(path.name for path in (state / "data/0").iterdir()) == ["1", "5"]
+    assert (state / "data/0/1").stat().st_nlink == 2
+
+
+def test_going_back_brings_what_was_unlinked_and_the_old_key(program: ModuleType, hub: Any) -> None:
+    program.keep(hub, HOST, NOW)
+    repository = hub.repository(HOST)
+    (repository / "data/0/1").unlink()
+    (repository / "config").write_text("key of an attacker", encoding="utf-8")
+    commit(hub, 9)
+    program.keep(hub, HOST, NOW + timedelta(days=1))
+    assert "replaced" in program.status(hub)[0]["tampered"]
+    told = program.rollback(hub, HOST, hub.states(HOST)[0].name)
+    assert (repository / "config").read_text(encoding="utf-8") == "key 1"
+    assert (repository / "data/0/1").read_text(encoding="utf-8") == "segment 1"
+    assert program.newest(repository) == 5
+    assert (Path(told["aside"]) / "index.9").is_file()
+    assert program.status(hub)[0]["tampered"] is None
+    assert len(hub.states(HOST)) == 2
+
+
+def test_archives_that_nobody_pruned_and_that_are_gone_are_tampering(program: ModuleType, hub: Any) -> None:
+    archives = [{"id": "1", "name": "a-1"}, {"id": "2", "name": "a-2"}]
+    program.keep(hub, HOST, NOW)
+    assert program.compared(hub, HOST, archives)["archives"] == {"1": "a-1", "2": "a-2"}
+    with pytest.raises(program.Tampered, match=r"1 archives are gone that nobody here pruned: a-1\."):
+        program.compared(hub, HOST, archives[1:])
+    with pytest.raises(program.Tampered):  # and stays so, whatever comes after
+        program.compared(hub, HOST, archives)
+
+
+def test_old_states_go_but_never_the_newest_and_none_while_something_is_wrong(program: ModuleType, hub: Any) -> None:
+    program.keep(hub, HOST, NOW)
+    commit(hub, 9)
+    program.keep(hub, HOST, NOW + timedelta(days=1))
+    record = hub.read_record(HOST)
+    hub.write_record(HOST, record | {"tampered": "gone"})
+    assert program.expire(hub, HOST, NOW + timedelta(days=90)) == 0
+    hub.write_record(HOST, record)
+    assert program.expire(hub, HOST, NOW + timedelta(days=90)) == 1
+    assert len(hub.states(HOST)) == 1
+
+
+@pytest.mark.parametrize("name", ["../etc", "nobody", "", "A"])
+def test_a_host_that_never_sent_anything_is_told_so(program: ModuleType, hub: Any, name: str) -> None:
+    with pytest.raises(program.Failed, match=f"nothing was ever received of it; there are: {HOST}"):
+        hub.repository(name)
