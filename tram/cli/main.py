@@ -27,12 +27,18 @@ COMMANDS = {
     "host": ("tram.cli.host:app", _("Take over bare hosts.")),
     "rollout": ("tram.cli.rollout:app", _("Take a change through the province in waves, on evidence.")),
     "stage": ("tram.cli.stage:app", _("Have what the next wave needs near its hosts before their window opens.")),
+    "status": ("tram.cli.status:status", _("How the province is now, on one screen; the exit code says it, too.")),
+    "board": ("tram.cli.board:app", _("The board an operator opens every morning.")),
     "runs": ("tram.cli.runs:app", _("What was delivered to whom, how far it is, how it ended.")),
     "accounts": ("tram.cli.accounts:app", _("People's accounts: from rosters into the directory.")),
     "documents": ("tram.cli.documents:app", _("Documents: the practice as code, and who has what in hand.")),
     "harden": ("tram.cli.harden:app", _("Harden hosts, and take single controls back.")),
     "audit": ("tram.cli.audit:audit", _("Where each host stands against the security baselines; changes nothing.")),
     "hardware": ("tram.cli.hardware:app", _("Aging hardware: what a disk's reading means, what to replace first.")),
+    "metrics": (
+        "tram.cli.metrics:metrics",
+        _("What the centre knows of hosts, as metrics: deliveries and the baseline."),
+    ),
     "antivirus": ("tram.cli.antivirus:app", _("Antivirus: what is in effect on each host.")),
     "outbreak": (
         "tram.cli.outbreak:app",

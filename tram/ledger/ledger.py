@@ -164,6 +164,13 @@ class Ledger:
         with self._db.read() as c:
             return {row.host: row_of(HostRow, row) for row in c.execute(select(ranked).where(ranked.c.rank == 1))}
 
+    def tally(self) -> list[tuple[str, str, State, int, datetime | None]]:
+        """Host, site and state of all runs: how many hosts' runs stand so, and when the last of them ended."""
+        columns = (run_hosts.c.host, run_hosts.c.site, run_hosts.c.state)
+        query = select(*columns, func.count(), func.max(run_hosts.c.ended)).group_by(*columns).order_by(*columns)
+        with self._db.read() as c:
+            return [(host, site, State(state), count, ended) for host, site, state, count, ended in c.execute(query)]
+
     # What a host is given
 
     def given(self, limit: int) -> dict[str, tuple[str, ...]]:
