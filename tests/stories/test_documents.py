@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from tram.core.run import run
-from tram.lab.lab import Lab, down, up
+from tram.lab.lab import Lab, down, open_lab, up
 from tram.push.playbook import Recap, run_playbook
 
 from ..conftest import LAB, REPO, take_over
@@ -21,8 +21,7 @@ from ..person import wait_until
 
 pytestmark = [pytest.mark.lab, pytest.mark.long]
 
-NAME = f"docs{os.getpid() % 100000}"
-HOST = "so-noi-vu-srv1"
+HUB, SITE, HOST = "trung-tam-hub1", "so-noi-vu", "so-noi-vu-srv1"
 BOOK = REPO / "playbooks/documents.yml"
 BROUGHT = "/srv/wheels"
 
@@ -39,14 +38,16 @@ def wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def inventory(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A province of a hub and one department that has documents."""
+    """A province of a hub with the directory and one department that has documents."""
+    if mine := os.environ.get("TRAM_TEST_LAB"):
+        return open_lab(mine).province.folder
     folder = tmp_path_factory.mktemp("province") / "lab"
     shutil.copytree(LAB, folder)
     (folder / "sites/huong-khe.yml").unlink()
     for name in ("site_huong_khe", "site_so_noi_vu", "site_trung_tam"):
         (folder / f"group_vars/{name}.yml").unlink()
     functions = {
-        "trung-tam": ["hub_cache", "dns", "pki", "mirror", "antivirus_mirror"],
+        "trung-tam": ["hub_cache", "dns", "pki", "mirror", "antivirus_mirror", "directory"],
         "so-noi-vu": ["antivirus", "documents"],
     }
     for code, names in functions.items():
@@ -60,27 +61,33 @@ def inventory(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def lab(inventory: Path, wheels: Path) -> Iterator[Lab]:
-    """The two hosts with all that documents stand on, and the wheels on the one's disk."""
+def lab(inventory: Path, request: pytest.FixtureRequest) -> Iterator[Lab]:
+    """The hosts with all that documents stand on, wheels on the one's disk. $TRAM_TEST_LAB: one that is up."""
+    mine = os.environ.get("TRAM_TEST_LAB")
+    name = mine or f"docs{os.getpid() % 100000}"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("TRAM_LAB", NAME)
+        patch.setenv("TRAM_LAB", name)
         try:
-            found = up(inventory, NAME, print)
-            take_over(found)
-            for book in ("base", "pki", "dns", "antivirus"):
-                assert run_playbook(REPO / f"playbooks/{book}.yml", inventory).failures() == [], book
-            shutil.copytree(wheels, f"/proc/{found.machines[HOST].init_pid()}/root{BROUGHT}", dirs_exist_ok=True)
+            found = up(inventory, name, print)
+            if not mine:
+                take_over(found)
+                for book in ("base", "pki", "dns", "directory", "antivirus"):
+                    assert run_playbook(REPO / f"playbooks/{book}.yml", inventory).failures() == [], book
+                brought = request.getfixturevalue("wheels")
+                there = f"/proc/{found.machines[HOST].init_pid()}/root{BROUGHT}"
+                shutil.copytree(brought, there, dirs_exist_ok=True)
             yield found
         finally:
-            down(NAME)
+            if not mine:
+                down(name)
 
 
 @pytest.fixture(scope="module")
 def first(lab: Lab, inventory: Path) -> Recap:
     """The role's first run, on a bare host."""
-    dry = run_playbook(BOOK, inventory, extra=["--check"])
+    dry = run_playbook(BOOK, inventory, extra=["--check", "--limit", HOST])
     assert dry.failures() == []
-    return run_playbook(BOOK, inventory)
+    return run_playbook(BOOK, inventory, extra=["--limit", HOST])
 
 
 def sh(lab: Lab, command: str, minutes: int = 9) -> str:
@@ -92,17 +99,18 @@ def sh(lab: Lab, command: str, minutes: int = 9) -> str:
 
 def prove(inventory: Path, folder: Path) -> list[str]:
     """Log in, upload, read, find, be refused malware, delete; what was not proven."""
-    run_playbook(REPO / "playbooks/verify/documents.yml", inventory, extra=["-e", f"verify_results_dir={folder}"])
+    words = ["-e", f"verify_results_dir={folder}", "--limit", f"{HOST},localhost"]
+    run_playbook(REPO / "playbooks/verify/documents.yml", inventory, extra=words)
     proofs = json.loads((folder / "documents.json").read_text(encoding="utf-8"))
-    return [proof["proof"] for proof in proofs if not proof["ok"]]
+    return [proof["proof"] for proof in proofs if not proof["ok"] and proof["site"] == SITE]
 
 
 def test_a_bare_host_gets_documents_and_a_second_run_changes_nothing(first: Recap, inventory: Path) -> None:
     assert first.failures() == []
-    second = run_playbook(BOOK, inventory)
+    second = run_playbook(BOOK, inventory, extra=["--limit", HOST])
     assert second.failures() == []
     assert second.changed() == []
-    assert run_playbook(BOOK, inventory, extra=["--check"]).changed() == []
+    assert run_playbook(BOOK, inventory, extra=["--check", "--limit", HOST]).changed() == []
 
 
 def test_a_document_is_taken_read_found_and_malware_is_refused(first: Recap, inventory: Path, tmp_path: Path) -> None:
@@ -171,7 +179,7 @@ def test_an_upgrade_that_fails_is_taken_back_and_nothing_is_lost(
         sh(lab, "runuser -u postgres -- psql -Atc \"SELECT count(*) FROM pg_tables WHERE tablename='half'\" mayan")
         == "0"
     )
-    again = run_playbook(BOOK, inventory)
+    again = run_playbook(BOOK, inventory, extra=["--limit", HOST])
     assert again.failures() == []
     assert sh(lab, "tram-mayan state") == before
     assert prove(inventory, tmp_path) == []

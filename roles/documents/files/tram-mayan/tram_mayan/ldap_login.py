@@ -16,7 +16,6 @@ from django.conf import settings
 from django.contrib.auth.models import Group
 from django.core.exceptions import ValidationError
 from django_auth_ldap.backend import LDAPBackend, _LDAPUser, ldap_error
-from mayan.apps.authentication.authentication_backends import AuthenticationBackendModelUsernamePassword
 from mayan.apps.authentication_attempts.authentication_classes import LoginAttemptTokenAuthentication
 from rest_framework.exceptions import AuthenticationFailed
 
@@ -64,15 +63,6 @@ class DirectoryPeople(LDAPBackend):
         """Whose session it is, as long as the directory knows the person."""
         user = super().get_user(user_id)
         return user if user is not None and still_there(self, user) else None
-
-
-class DirectoryFirst(AuthenticationBackendModelUsernamePassword):
-    """Mayan's own form and session. Its own accounts go first: they get in while the directory is silent."""
-
-    django_authentication_backend_paths = (
-        "django.contrib.auth.backends.ModelBackend",
-        "tram_mayan.ldap_login.DirectoryPeople",
-    )
 
 
 class TokenOfPeople(LoginAttemptTokenAuthentication):

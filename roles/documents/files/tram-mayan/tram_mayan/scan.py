@@ -11,7 +11,7 @@ from django.conf import settings
 from django.db import OperationalError
 from django.http import HttpRequest, HttpResponse, JsonResponse
 
-from . import clamd
+from . import clamd, readable
 
 logger = logging.getLogger("tram_mayan.scan")
 
@@ -66,7 +66,7 @@ class ScanUploads:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        """Scan what a form brings along; answer 422 for malware, 503 when nobody knows."""
+        """Scan what a form brings along; answer 422 for malware or a PDF nobody can open, 503 when nobody knows."""
         if request.method in ("POST", "PUT", "PATCH") and (request.content_type or "").startswith("multipart/"):
             refused = refuse(request)
             if refused is not None:
@@ -88,6 +88,8 @@ def refuse(request: HttpRequest) -> HttpResponse | None:
                 return answer(INFECTED.format(file=file.name, name=found), 422)
             except clamd.NoAnswer:
                 return answer(NOT_SCANNED.format(file=file.name), 503)
+            if said := readable.complaint(file, file.name, settings.TRAM_PAGES):
+                return answer(said, 422)
     return None
 
 

@@ -21,6 +21,7 @@ LOCALE_PATHS = [str(path) for path in sorted(Path("/usr/local/lib/tram-mayan/com
 
 TRAM_SCANNER = _ROLE["scanner"]
 TRAM_SCAN_SECONDS = _ROLE["scan_seconds"]
+TRAM_PAGES = _ROLE["pages_limit"]
 
 SESSION_COOKIE_AGE = _ROLE["session_minutes"] * 60
 SESSION_SAVE_EVERY_REQUEST = True
@@ -35,12 +36,16 @@ CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_REJECT_ON_WORKER_LOST = True
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 # While the scanner is away what was uploaded waits, however long, and is tried every minute (tram_mayan.scan).
+# So does everything else while the database is: a day of tries, not Mayan's nine minutes.
 CELERY_TASK_ANNOTATIONS = {
+    "*": {"max_retries": 2880, "default_retry_delay": 30},
     "mayan.apps.documents.tasks.document_file_tasks.task_document_file_create": {
         "max_retries": None,
         "default_retry_delay": 60,
-    }
+    },
 }
+# Whatever a page does to the text recognition, the worker is free again after this.
+CELERY_TASK_TIME_LIMIT = 3600
 CELERY_BROKER_TRANSPORT_OPTIONS = {"visibility_timeout": 6 * 3600}
 
 if _ROLE["ldap"]["url"]:
