@@ -25,6 +25,7 @@ bench: ## measure again what the READMEs under bench/ say (three hours; no other
 	.venv/bin/python bench/delivery/run.py
 	.venv/bin/python -m bench.scale.run
 	.venv/bin/python bench/audit/run.py
+	.venv/bin/python bench/exporters/run.py
 	.venv/bin/python -m bench.logs.run
 	.venv/bin/python -m bench.antivirus.run
 	.venv/bin/python bench/executor/run.py
