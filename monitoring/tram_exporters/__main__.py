@@ -16,9 +16,14 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
-from tram_exporters.textfile import FOLDER, Page
+# Nothing of ours is loaded up here: a minute in which nothing is due costs a start of Python and no more.
+if TYPE_CHECKING:
+    from tram_exporters.textfile import Page
+
+FOLDER = Path("/var/lib/prometheus/node-exporter")
+"""Where Debian's node_exporter looks."""
 
 ORDER = ("link", "mail", "antivirus", "hardware")
 """Hardware last: a dying disk can hold a process beyond any patience, and the others have written by then."""
@@ -39,13 +44,13 @@ def exporter(name: str, settings: dict[str, Any], state: Path) -> Callable[[], P
     module = importlib.import_module(f"tram_exporters.{name}")
     if name == "hardware":
         devices = [(str(device), str(kind)) for device, kind in settings.get("smart_devices", [])]
-        return lambda: cast(Page, module.collect(constants(), state, devices=devices))
+        return lambda: cast("Page", module.collect(constants(), state, devices=devices))
     if name == "link":
         targets = [module.Target(str(one["name"]), str(one["address"])) for one in settings.get("targets", [])]
-        return lambda: cast(Page, module.collect(targets, state, name=settings.get("dns_name", "")))
+        return lambda: cast("Page", module.collect(targets, state, name=settings.get("dns_name", "")))
     if name == "mail":
-        return lambda: cast(Page, module.collect(state))
-    return cast(Callable[[], Page], module.collect)
+        return lambda: cast("Page", module.collect(state))
+    return cast("Callable[[], Page]", module.collect)
 
 
 def due(target: Path, every: float, now: float) -> bool:
@@ -59,6 +64,8 @@ def due(target: Path, every: float, now: float) -> bool:
 
 def run(name: str, settings: dict[str, Any], state: Path, folder: Path) -> bool:
     """One exporter to its end; one that breaks off still writes that it did."""
+    from tram_exporters.textfile import Page  # noqa: PLC0415 (only what is due is loaded)
+
     try:
         page, success = exporter(name, settings, state)(), True
     except Exception as error:  # a file that says "failed" is worth more than no file

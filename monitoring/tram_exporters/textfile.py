@@ -19,9 +19,6 @@ from pathlib import Path
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import Metric
 
-FOLDER = Path("/var/lib/prometheus/node-exporter")
-"""Where Debian's node_exporter looks."""
-
 EARLIEST = 1_577_836_800.0
 """2020-01-01: a clock before this was never set, and what it says is no time."""
 
