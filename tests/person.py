@@ -106,12 +106,12 @@ class Person:
                 session.expunge()
 
 
-def wait_until(what: str, condition: Callable[[], bool], within: timedelta) -> None:
+def wait_until(what: str, condition: Callable[[], bool], within: timedelta, every_seconds: float = 0.5) -> None:
     """Wait for something to come true. Raises: AssertionError that says what did not, and how long we waited."""
     deadline = time.monotonic() + within.total_seconds()
     while not condition():
         assert time.monotonic() < deadline, f"{what}: not within {within.total_seconds():.0f} s"
-        time.sleep(0.5)
+        time.sleep(every_seconds)
 
 
 def queued(lab: Lab, host: str) -> int:
