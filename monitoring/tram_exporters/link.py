@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
 import re
 import socket
 import statistics
@@ -23,6 +24,7 @@ from tram_exporters.textfile import EARLIEST, Absent, Page, Unreadable, put
 
 PROBES = 3
 PAYLOAD_BYTES = 16
+PAUSE_SECONDS = 0.4
 KEPT = 15
 """Probes that quantiles and loss are of: five minutes at three a minute."""
 
@@ -42,14 +44,37 @@ class Target:
 
 
 def icmp(address: str) -> list[float | None]:
-    """Round trips of a few echo requests in seconds, None for a lost one. Raises: Unreadable without the right."""
-    from icmplib import ICMPLibError, ping  # type: ignore[import-untyped]  # noqa: PLC0415 (only hosts that probe have it)
+    """Round trips of a few echo requests in seconds, None for a lost one. Raises: Unreadable without the right to send.
 
+    By icmplib's sockets: its `ping` tells single round trips from version 3 on, and Debian has 2.
+    """
+    import icmplib  # type: ignore[import-untyped]  # noqa: PLC0415 (only hosts that probe have it)
+
+    found: list[float | None] = []
     try:
-        answers = ping(address, count=PROBES, interval=0.4, timeout=2, payload_size=PAYLOAD_BYTES, privileged=True)
-    except ICMPLibError as error:
+        with icmplib.ICMPv4Socket(privileged=True) as door:
+            for number in range(PROBES):
+                if number:
+                    time.sleep(PAUSE_SECONDS)
+                request = icmplib.ICMPRequest(address, os.getpid() & 0xFFFF, number, payload_size=PAYLOAD_BYTES)
+                found.append(_answer(icmplib, door, request))
+    except icmplib.ICMPLibError as error:
         raise Unreadable(f"{address}: {type(error).__name__}: {error}") from error
-    return [*(rtt / 1000 for rtt in answers.rtts), *([None] * (PROBES - len(answers.rtts)))]
+    return found
+
+
+def _answer(icmplib: Any, door: Any, request: Any) -> float | None:
+    try:
+        door.send(request)
+        reply = door.receive(request, 2)
+        reply.raise_for_status()
+    except (icmplib.TimeoutExceeded, icmplib.ICMPError):
+        return None
+    except icmplib.ICMPSocketError as error:
+        if isinstance(error.__cause__ or error.__context__, OSError) or "unreachable" in str(error).lower():
+            return None  # no route: the line is down, not our right to send
+        raise
+    return float(reply.time - request.time)
 
 
 def collect(
