@@ -1,4 +1,4 @@
-"""Every alert says in both languages what is wrong, and names a runbook that is there; every one is tried by promtool."""
+"""Every alert says in both languages what is wrong and names a runbook that is there; each is tried by promtool."""
 
 from __future__ import annotations
 
