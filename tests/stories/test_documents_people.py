@@ -95,7 +95,7 @@ def test_while_the_directory_is_silent_people_are_told_and_who_is_in_works_on(la
         assert status == 400
         assert SILENT in said
         assert Desk(lab, HOST).log_in("quan-tri")[0] == 200
-        assert inside.ask("GET", "/api/v4/user_current/")[0] == 200
+        assert inside.ask("GET", "/api/v4/users/current/")[0] == 200
     finally:
         lab.sh(HUB, ["systemctl", "start", "slapd"])
     wait_until("logs in again", lambda: Desk(lab, HOST).log_in(mail, password)[0] == 200, timedelta(seconds=60))
@@ -112,8 +112,8 @@ def test_who_has_left_is_out_with_session_and_token_and_the_others_stay(lab: Lab
     assert Desk(lab, HOST).at_the_form(left[0], staff.passwords[left[0]])[0] == 200
     assert Desk(lab, HOST).log_in(left[0], staff.passwords[left[0]])[0] == 400
     within = timedelta(seconds=400)
-    wait_until("the token ends", lambda: gone.ask("GET", "/api/v4/user_current/")[0] in (401, 403), within)
+    wait_until("the token ends", lambda: gone.ask("GET", "/api/v4/users/current/")[0] in (401, 403), within)
     assert gone.browse("GET", "/home/")[0] == 302
     for mail in set(desks) - set(left):
-        assert desks[mail].ask("GET", "/api/v4/user_current/")[0] == 200
+        assert desks[mail].ask("GET", "/api/v4/users/current/")[0] == 200
         assert desks[mail].browse("GET", "/home/")[0] == 200

@@ -68,7 +68,9 @@ class Client:
     def ask(self, method: str, path: str, body: bytes = b"", kind: str = "") -> tuple[int, str]:
         """One request; status and text."""
         raw = socket.create_connection((self.address, 443), 30)
-        connection = http.client.HTTPSConnection(self.name, timeout=180)
+        # An upload is answered when it is scanned, and a scanner may take its time.
+        raw.settimeout(180)
+        connection = http.client.HTTPSConnection(self.name)
         connection.sock = self.context.wrap_socket(raw, server_hostname=self.name)
         with contextlib.closing(connection):
             headers = {"Accept": "application/json", "Accept-Language": "en"}

@@ -134,7 +134,7 @@ def tell(sender: Any, context: str, request: Any, exception: Exception, **_more:
     del sender
     logger.error("the directory could not be asked (%s): %s", context, exception)
     at_a_form = request is not None and "HTTP_AUTHORIZATION" not in request.META
-    if context == "authenticate" and isinstance(exception, KNOWS_NOTHING) and at_a_form:
+    if context in ("authenticate", "search_for_user_dn") and isinstance(exception, KNOWS_NOTHING) and at_a_form:
         raise ValidationError(SILENT, code="directory_silent")
 
 
