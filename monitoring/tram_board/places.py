@@ -12,7 +12,7 @@ from math import ceil, sqrt
 
 from tram.register import Province, Site, Tier
 
-TILE_WIDTH, TILE_HEIGHT, GAP = 104, 44, 6
+TILE_WIDTH, TILE_HEIGHT, GAP = 118, 44, 6
 MOST_COLUMNS = 12
 # A map needs room between its tiles to look like one; rows do not.
 _ROOMY = 1.8

@@ -17,7 +17,7 @@ from tram_board.words import VERBS, Finding, Judgement, Word, judged, worst
 INTERVAL = timedelta(seconds=60)
 _PATIENCE = 3
 # Silence is said only of a question that was answered.
-_HEARD = {"up", "exporter"}
+_HEARD = {"up"}
 # What a verb's judge reads: when one of these questions failed, the verb is unknown for everybody.
 _ASKED = {
     "reach": ("up", "exporter", "link_up", "link_loss", "link_rtt"),
@@ -25,7 +25,7 @@ _ASKED = {
     "mail": ("exporter", "mail_oldest", "mail_queue"),
     "documents": ("exporter", "overdue"),
     "antivirus": ("exporter", "antivirus_up", "signatures", "findings"),
-    "baseline": ("exporter", "baseline", "drift"),
+    "baseline": ("audited", "baseline", "drift"),
     "backup": ("exporter", "backup"),
 }
 

@@ -15,7 +15,7 @@ import pytest
 from tram.register import Province, load
 from tram_board.asking import Sample, Source
 from tram_board.judging import INTERVALS
-from tram_board.readings import ABROAD, BY_HOST, Readings
+from tram_board.readings import ABROAD, BY_HOST, RARER, Readings
 from tram_board.state import window
 
 NOW = datetime(2026, 11, 22, 6, 0, tzinfo=UTC)
@@ -32,6 +32,7 @@ GOOD = {
     "mail_queue": 2.0,
     "antivirus_up": 1.0,
     "signatures": NOW.timestamp() - 3600,
+    "audited": NOW.timestamp() - 86400,
     "drift": 0.0,
     "overdue": 0.0,
     "delivered": NOW.timestamp() - 86400,
@@ -86,7 +87,9 @@ class Hub:
             result = [{"metric": {"host": "x"}, "values": [[start + n * 300, str(n % 7)] for n in range(20)]}]
             return httpx.Response(200, json={"status": "success", "data": {"resultType": "matrix", "result": result}})
         seconds = f"{window().total_seconds():.0f}s"
-        named = {query.replace("$w", seconds).replace("$s", ""): name for name, query in (BY_HOST | ABROAD).items()}
+        rarer = f"{(RARER * window()).total_seconds():.0f}s"
+        asked = {name: query.replace("$w", seconds).replace("$v", rarer) for name, query in (BY_HOST | ABROAD).items()}
+        named = {query.replace("$s", ""): name for name, query in asked.items()}
         name = named[re.sub(r",site='[a-z-]+'", "", words["query"])]
         if name in self.broken:
             return httpx.Response(422, json={"status": "error", "errorType": "execution", "error": "too many samples"})
