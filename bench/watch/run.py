@@ -4,7 +4,7 @@
 
 Without --lab a lab of its own is made and given everything up to playbooks/watch.yml; its inventory must have a host
 with the function watch_hub and others with watch_site (tests/stories/test_watch.py makes such a one). Bytes are those
-of the agent's own connection as the kernel counts them (ss -tin: bytes sent, and 52 of headers for each segment), over ten
+of the agent's own connection as the kernel counts them (ss -tin: bytes sent, 52 of headers a segment), over ten
 minutes, reckoned to a day from there. The backlog is as many bytes as the agent sends in a day, pushed into its queue
 while the line is cut; then the line comes back with 256 kbit/s up and the agent may use a quarter. Writes results.json
 and the table in README.md, both beside this file.
