@@ -117,6 +117,8 @@ def _say(finding: Finding, disk: Disk) -> None:
     for flag in flags:
         finding.add(flag)
     finding.unknown.update(disk.unknown)
+    for name, given in disk.broken.items():
+        page.fail(f"smart {disk.name} {name}", f"{given} cannot be true")
     with page.reading(f"smart {disk.name}"):
         page.gauge(
             "tram_disk_readable",

@@ -47,6 +47,8 @@ class Disk:
     signals: dict[str, str] = field(default_factory=dict)
     seen: dict[str, str] = field(default_factory=dict)
     unknown: dict[str, str] = field(default_factory=dict)
+    broken: dict[str, str] = field(default_factory=dict)
+    """Readings beside the point of failure that cannot be true, by name."""
 
 
 def number(value: object, *, most: float = 2**64) -> int | float | None:
@@ -181,7 +183,9 @@ def _ata(document: dict[str, Any], disk: Disk) -> None:
     if disk.used_percent is not None and disk.used_percent >= (98 if used is None else 100):
         disk.signals["ssd_worn"] = f"{disk.used_percent:.0f} %"
     errors = (whole(at(document, "ata_smart_error_log", log, "count")) for log in ("summary", "extended"))
-    disk.counters["error_log"] = max((one for one in errors if one is not None), default=0)
+    counted = [one for one in errors if one is not None]
+    if counted:
+        disk.counters["error_log"] = max(counted)
     if disk.readable and disk.kind == "unknown":
         disk.unknown["partial"] = "rotation_rate"
 
@@ -259,7 +263,10 @@ def _verdict(document: dict[str, Any], disk: Disk) -> None:
 
 
 def _temperature(document: dict[str, Any], disk: Disk) -> float | None:
-    current = number(at(document, "temperature", "current"), most=150)
+    given = at(document, "temperature", "current")
+    current = number(given, most=150)
+    if given is not None and current is None:
+        disk.broken["temperature"] = str(given)[:40]
     trip = number(at(document, "temperature", "drive_trip"), most=150)
     if current and trip and current >= trip:
         disk.signals["disk_hot"] = f"{current} °C ≥ {trip} °C"

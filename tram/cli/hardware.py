@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import ssl
 from datetime import UTC, datetime
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any
@@ -29,6 +30,7 @@ AsJson = Annotated[bool, typer.Option("--json", help=_("Print it as JSON."))]
 MOST_BYTES = 16 * 2**20
 
 
+@cache
 def constants() -> Constants:
     """The numbers of risk.yml."""
     return Constants(YAML(typ="safe").load(files("tram_exporters").joinpath("risk.yml").read_text(encoding="utf-8")))
@@ -61,7 +63,7 @@ def explain(
         typer.echo(json.dumps(plain_explained(disk, flags, looked, rules), ensure_ascii=False, indent=1))
     else:
         show_explained(disk, flags, looked, rules)
-    if disk.unknown or any(flag.signal != "age" for flag in flags):
+    if disk.unknown or disk.broken or any(flag.signal != "age" for flag in flags):
         raise typer.Exit(1)
 
 

@@ -61,10 +61,15 @@ def plain_explained(disk: Disk, flags: Sequence[Flag], looked: Sequence[Looked],
         "seen": disk.seen,
         "unknown": [
             {"reason": reason, "value": value, **rules.data["unknown"].get(reason, {})}
-            for reason, value in disk.unknown.items()
+            for reason, value in _unknown(disk)
         ],
         "messages": disk.messages,
     }
+
+
+def _unknown(disk: Disk) -> list[tuple[str, str]]:
+    """Why something is unknown, and what of it was given."""
+    return [*disk.unknown.items(), *(("implausible", f"{name} = {value}") for name, value in disk.broken.items())]
 
 
 def _bits(disk: Disk) -> list[int]:
@@ -99,7 +104,7 @@ def show_explained(disk: Disk, flags: Sequence[Flag], looked: Sequence[Looked], 
         console.print(escape(line), style="dim")
     for name, value in disk.seen.items():
         console.print(escape(f"  {name} = {value}: {_('seen, has no weight')}"), style="dim")
-    for reason, value in disk.unknown.items():
+    for reason, value in _unknown(disk):
         said = told(rules.data["unknown"].get(reason, {}))
         console.print(
             f"  [yellow]{both('unknown')}: {escape(said or reason)}[/]{escape(f' ({value})' if value else '')}"

@@ -95,6 +95,15 @@ def test_a_count_of_another_kind_is_unknown(value: object) -> None:
     assert disk.unknown == {"partial": "SMART 198"}
 
 
+@pytest.mark.parametrize("value", [65535, -40, "warm", 1e300])
+def test_a_temperature_that_cannot_be_true_is_named_and_spoils_nothing_else(
+    value: object, constants: Constants
+) -> None:
+    disk = read(of(HDD, temperature={"current": value}))
+    assert (disk.temperature, disk.broken) == (None, {"temperature": str(value)})
+    assert [flag.signal for flag in judge(disk, constants)[0]] == ["age"]
+
+
 BITS = {
     1: (False, set(), {"bad_command"}),
     2: (False, set(), {"open_failed"}),
