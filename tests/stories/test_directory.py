@@ -191,6 +191,7 @@ def test_no_two_people_have_one_address_or_one_code(lab: Lab) -> None:
         assert "non-unique" in said
 
 
+@pytest.mark.timeout(CUT_SECONDS + 900)
 def test_a_district_cut_off_logs_in_and_reads_mail_and_catches_up_by_itself(lab: Lab) -> None:
     clerk, an = Person(lab, SITE, "van-thu"), official(lab)
     lab.cut(SITE)
