@@ -40,3 +40,6 @@ def test_an_alert_is_tried_where_it_must_fire(alert: dict[str, Any]) -> None:
 def test_the_hub_takes_every_file_of_rules() -> None:
     taken = yaml.safe_load((REPO / "roles/watch_hub/vars/main.yml").read_text(encoding="utf-8"))["__watch_hub_rules"]
     assert sorted(taken) == [file.stem for file in FILES]
+    # By links of single files: a bundle follows those, and no directory's.
+    carried = sorted((REPO / "roles/watch_hub/files/rules").iterdir())
+    assert [path.resolve() for path in carried] == FILES

