@@ -15,7 +15,7 @@ from typing import Any
 
 import httpx
 
-from tram.core.errors import TramError
+from tram.core.errors import BadInput, TramError
 
 PATIENCE = timedelta(seconds=8)
 
@@ -43,10 +43,26 @@ class Series:
 class Source:
     """Where the time series are. Any number of threads may ask at once."""
 
-    def __init__(self, url: str, *, ca: Path | None = None, transport: httpx.BaseTransport | None = None) -> None:
-        """`url` without /api/v1; `ca` vouches for it when it is https."""
+    def __init__(
+        self,
+        url: str,
+        *,
+        ca: Path | None = None,
+        pair: tuple[Path, Path] | None = None,
+        transport: httpx.BaseTransport | None = None,
+    ) -> None:
+        """`url` without /api/v1; `ca` vouches for it when it is https, `pair` is our certificate and its key.
+
+        Raises: BadInput for files that are none.
+        """
         self.url = url.rstrip("/")
-        verify: ssl.SSLContext | bool = ssl.create_default_context(cafile=ca) if ca else True
+        try:
+            verify = ssl.create_default_context(cafile=ca)
+            if pair:
+                verify.load_cert_chain(*pair)
+        except OSError as error:
+            files = ", ".join(str(file) for file in (ca, *(pair or ())) if file)
+            raise BadInput(f"{files}: {error.strerror or error}", hint="give PEM files that can be read") from error
         # A proxy of the operator's own is not the way to the hub.
         self._http = httpx.Client(timeout=PATIENCE.total_seconds(), verify=verify, transport=transport, trust_env=False)
 

@@ -18,7 +18,7 @@ class Settings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     register_dir: Path = Field(alias="register")
-    source: str = "http://127.0.0.1:9090"
+    source: str = "http://127.0.0.1:8428"
     source_ca: Path | None = None
     folder: Path
     runbooks: Path | None = None

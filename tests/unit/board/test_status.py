@@ -27,7 +27,7 @@ def run(hub: Hub, monkeypatch: pytest.MonkeyPatch):  # type: ignore[no-untyped-d
         def now(cls, tz: object = None) -> object:
             return NOW
 
-    monkeypatch.setattr(command, "Source", lambda _url, ca=None: hub.source())
+    monkeypatch.setattr(command, "Source", lambda _url, **_words: hub.source())
     monkeypatch.setattr(command, "datetime", Clock)
     monkeypatch.setenv("LANG", "vi_VN.UTF-8")
     monkeypatch.setenv("LC_ALL", "")
