@@ -28,6 +28,7 @@ bench: ## measure again what the READMEs under bench/ say (three hours; no other
 	.venv/bin/python bench/exporters/run.py
 	.venv/bin/python -m bench.logs.run
 	.venv/bin/python -m bench.antivirus.run
+	.venv/bin/python -m bench.board.run
 	.venv/bin/python bench/executor/run.py
 	.venv/bin/python bench/demo/run.py
 	.venv/bin/python bench/hardening/run.py

@@ -86,6 +86,9 @@ def status(
     raise typer.Exit(EXITS[state.word])
 
 
+status.__doc__ = _("How the province is now, on one screen; the exit code says it, too.")
+
+
 def _print_all(console: Console, state: ProvinceState) -> None:
     table = Table(title=escape(f"{state.province.name} · {state.at.astimezone():%d/%m/%Y %H:%M}"))
     table.add_column(both("What").replace(" · ", "\n"))
