@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from PIL import Image, ImageDraw, ImageFont
 
@@ -20,6 +21,7 @@ from tram.lab.network import lan_of
 from .role_module import load
 
 probe = load("documents_probe", "documents/library/documents_probe.py")
+PICTURES = Path(__file__).parent.parent / "build/practice"
 FONT = "/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf"
 
 
@@ -132,6 +134,91 @@ class Person(probe.Client):  # type: ignore[misc, name-defined]  # loaded by pat
         """What is written down of a document."""
         found = self.every(f"documents/{document}/metadata/")
         return {one["metadata_type"]["name"]: one["value"] for one in found}
+
+
+class Desk:
+    """A person at a browser; what is only looked up goes by the REST API."""
+
+    def __init__(self, office: Office, browser: Any, user: str) -> None:
+        self.office, self.person, self.base = office, office.person(user), f"https://{office.name}"
+        # The province's CA is not in Chromium's store; that TLS is right is proven by every request of the API.
+        window = browser.new_context(ignore_https_errors=True, locale="vi-VN", viewport={"width": 1280, "height": 900})
+        self.page = window.new_page()
+        self.page.set_default_timeout(180_000)
+        self.page.goto(f"{self.base}/authentication/login/")
+        self.page.fill("form input[name=username]", user)
+        self.page.fill("form input[name=password]", office.password(user))
+        self.page.keyboard.press("Enter")
+        self.page.wait_for_url("**/#/**")
+
+    def submit(self) -> None:
+        """The form's own button."""
+        self.page.locator(".btn-hotkey-default").last.click()
+
+    def shoot(self, name: str) -> None:
+        """Keep what is on the screen."""
+        self.page.screenshot(path=PICTURES / f"{name}.png", timeout=180_000)
+
+    def register(self, label: str, file: Path, fields: dict[str, str]) -> None:
+        """Through the pages: type, fields, file."""
+        self.page.goto(f"{self.base}/#/sources/sources/documents/wizard/")
+        self.page.locator('[name="document_type_selection-document_type"]').select_option(label=label)
+        self.submit()
+        self.page.locator('[name="metadata_entry-0-metadata_type_id"]').wait_for(state="attached")
+        names = self.page.locator('[name$="-metadata_type_name"]').evaluate_all("all => all.map(one => one.value)")
+        for place, name in enumerate(names):
+            value = next((said for field, said in fields.items() if name.startswith(field)), "")
+            if value:
+                self.page.fill(f'[name="metadata_entry-{place}-value"]', value)
+        self.shoot("0-dang-ky")
+        self.submit()
+        for name in ("tag_selection", "cabinet_selection"):
+            self.page.locator(f'[name="document_create_wizard-current_step"][value="{name}"]').wait_for(
+                state="attached"
+            )
+            self.submit()
+        self.page.locator(".dropzone").wait_for(state="attached")
+        self.page.locator("input.dz-hidden-input").last.set_input_files(file)
+        self.page.locator(".dz-success").wait_for(state="attached")
+
+    def documents(self, name: str) -> list[int]:
+        """Whose name it is."""
+        return [int(one["id"]) for one in self.person.every("documents/") if one["label"] == name]
+
+    def found(self, word: str) -> list[int]:
+        """What a search finds."""
+        path = f"search/documents.documentsearchresult/?q={quote(word)}"
+        return [int(one["id"]) for one in self.person.every(path)]
+
+    def step(self, document: int, label: str, **filled: str) -> None:
+        """Choose a step, fill in what is asked, send."""
+        instance = self.person.flow(document)["id"]
+        top = f"documents/{document}/workflow_instances/{instance}/log_entries/"
+        steps = self.person.api("GET", f"{top}transitions/")["results"]
+        chosen = next(one["id"] for one in steps if one["label"] == label)
+        where = f"workflows/documents/workflows/{instance}/transitions/{chosen}/execute/"
+        self.page.goto(f"{self.base}/#/{where}")
+        self.page.locator('[name="comment"]').wait_for(state="attached")
+        for name, value in filled.items():
+            field = self.page.locator(f'[name="{name}"]')
+            if field.evaluate("one => one.tagName") == "SELECT":
+                field.select_option(value, force=True)
+            else:
+                field.fill(value)
+        self.submit()
+        self.page.wait_for_url(lambda url: "/execute/" not in url)
+
+    def picture(self, document: int, name: str) -> str:
+        """The flow's picture; kept, and its source."""
+        self.page.goto(f"{self.base}/tram/flow/{document}/")
+        self.shoot(name)
+        return str(self.page.content())
+
+    def search(self, word: str, name: str) -> None:
+        """Search as a person does; kept."""
+        self.page.goto(f"{self.base}/#/search/results/documents.documentsearchresult/?q={quote(word)}")
+        self.page.wait_for_timeout(8000)
+        self.shoot(name)
 
 
 def scanned(*lines: str) -> bytes:

@@ -25,7 +25,7 @@ from tram.lab.lab import Lab, down, open_lab, up
 from tram.push.playbook import run_playbook
 
 from ..conftest import LAB, REPO, take_over
-from ..office import Office, Person, scanned
+from ..office import PICTURES, Desk, Office, Person, scanned
 from ..person import Person as Correspondent
 from ..person import wait_until
 from .test_documents import wheels  # noqa: F401  # a fixture
@@ -39,7 +39,6 @@ BROUGHT = "/srv/wheels"
 CLERKS = [f"van-thu-{number:02}" for number in range(1, 51)]
 IN, OUT = "SNV · Công văn đến", "SNV · Công văn đi"
 WORD = "Khuyến"
-PICTURES = REPO / "build/practice"
 PEOPLE = {
     "trung-tam": {"symbol": "TTCNTT", "people": {"van-thu": ["thu-tt"], "lanh-dao": ["truong-tt"]}},
     "so-noi-vu": {
@@ -333,3 +332,32 @@ def test_without_mayan_it_says_so_and_changes_nothing(applied: Office, lab: Lab,
     finally:
         lab.sh(HOST, ["systemctl", "start", "mayan-web"], timeout=timedelta(minutes=5))
     assert plan(province) == []
+
+
+def test_in_a_browser_a_document_goes_from_the_scanner_to_its_end(applied: Office, tmp_path: Path) -> None:
+    """Clerk, head, specialist, head; found by a word of the scan; the flow's picture says where it is."""
+    PICTURES.mkdir(parents=True, exist_ok=True)
+    subject = f"Kế hoạch {os.getpid()}"
+    scan = tmp_path / f"{subject}.pdf"
+    scan.write_bytes(scanned("ỦY BAN NHÂN DÂN TỈNH", f"{WORD} khích chuyển đổi số ở cơ sở", "Kính gửi: Sở Nội vụ"))
+    with applied.browser(tmp_path) as browser:
+        clerk, head, specialist = (Desk(applied, browser, user) for user in ("thu-snv", "truong-snv", "vien-snv"))
+        clerk.register(IN, scan, {"Trích yếu nội dung": subject, "Cơ quan ban hành": "UBND tỉnh"})
+        wait_until("it is there", lambda: bool(clerk.documents(scan.name)), timedelta(minutes=5))
+        document = clerk.documents(scan.name)[0]
+        wait_until("its flow begins", lambda: bool(clerk.person.flow(document)), timedelta(minutes=5))
+        clerk.step(document, "Vào sổ")
+        clerk.picture(document, "1-vao-so")
+        head.step(document, "Phân công", nguoi_xu_ly="vien-snv", han_xu_ly="25/12/2030")
+        specialist.step(document, "Nhận xử lý")
+        specialist.step(document, "Trình duyệt")
+        assert 'data-state="here"' in head.picture(document, "2-cho-duyet")
+        head.step(document, "Kết thúc")
+        svg = head.picture(document, "3-ket-thuc")
+        assert svg.count('data-state="done"') == 6
+        wait_until("it is found by a word of the scan", lambda: document in clerk.found(WORD), timedelta(minutes=8))
+        clerk.search(WORD, "4-tim-thay")
+        stranger = Desk(applied, browser, "thu-tt")
+        assert stranger.found(WORD) == []
+        assert stranger.page.goto(f"https://{applied.name}/tram/flow/{document}/").status == 404
+        print(f"screenshots: {', '.join(sorted(path.name for path in PICTURES.glob('*.png')))}")
