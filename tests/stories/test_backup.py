@@ -11,7 +11,6 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -58,7 +57,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     inventory = tmp_path_factory.mktemp("province") / "lab"
     shutil.copytree(LAB, inventory)
     (inventory / "sites/so-noi-vu.yml").unlink()
-    functions(inventory / "sites/trung-tam.yml", ["hub_cache", "backup_hub"])
+    functions(inventory / "sites/trung-tam.yml", ["hub_cache", "dns", "backup_hub"])
     functions(inventory / f"sites/{SITE}.yml", ["mail", "backup"])
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TRAM_LAB", NAME)
@@ -67,8 +66,8 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
             if not MINE:
                 take_over(found)
                 assert run_playbook(REPO / "playbooks/base.yml", inventory).failures() == []
+                assert run_playbook(REPO / "playbooks/backup.yml", inventory).failures() == []
             on(found, HOST, "useradd -r -u 990 vmail 2>/dev/null; mkdir -p /var/vmail; true")
-            assert run_playbook(REPO / "playbooks/backup.yml", inventory).failures() == []
             yield found
         finally:
             if not MINE:

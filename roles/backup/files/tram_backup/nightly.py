@@ -113,7 +113,9 @@ def create(
         told = json.loads(repository.borg(["info", "--json"], watch=watch))
         state["known"][repository.url] = told["repository"]["id"]
         write_state(state)
-    words = ["create", "--json", "--compression", "zstd,6", "--comment", json.dumps(ready)]
+    # Borg takes braces for placeholders.
+    comment = json.dumps(ready).replace("{", "{{").replace("}", "}}")
+    words = ["create", "--json", "--compression", "zstd,6", "--comment", comment]
     words += ["--checkpoint-interval", str(settings["checkpoint_seconds"])] if repository.remote else []
     words += ["--upload-ratelimit", str(settings["rate_kib"])] if repository.remote and settings["rate_kib"] else []
     for pattern in excluded:
