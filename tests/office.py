@@ -38,6 +38,7 @@ class Office:
         self.ca.write_text(lab.machine(host).sh(["cat", "/etc/ssl/tram/ca.crt"]).stdout, encoding="utf-8")
         self.administrator = (lab.province.secrets_dir / "documents" / host / "quan-tri").read_text().split()[0]
         self.passwords = {"quan-tri": self.administrator}
+        self.users: dict[str, int] = {}
 
     def person(self, user: str) -> Person:
         """Somebody who is logged in."""
@@ -46,10 +47,12 @@ class Office:
     def password(self, user: str, email: str = "") -> str:
         """Give an account a password and an address, as the directory would."""
         if user not in self.passwords:
-            boss = self.person("quan-tri")
-            one = next(u for u in boss.every("users/") if u["username"] == user)
-            self.passwords[user] = secrets.token_urlsafe(12)
-            boss.api("PATCH", f"users/{one['id']}/", {"password": self.passwords[user], "email": email})
+            if not self.users:
+                self.boss = self.person("quan-tri")
+                self.users = {one["username"]: one["id"] for one in self.boss.every("users/")}
+            word = secrets.token_urlsafe(12)
+            self.boss.api("PATCH", f"users/{self.users[user]}/", {"password": word, "email": email})
+            self.passwords[user] = word
         return self.passwords[user]
 
     @contextmanager
