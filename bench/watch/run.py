@@ -4,7 +4,7 @@
 
 Without --lab a lab of its own is made and given everything up to playbooks/watch.yml; its inventory must have a host
 with the function watch_hub and others with watch_site (tests/stories/test_watch.py makes such a one). Bytes are those
-of the agent's own connection as the kernel counts them (ss -tin: bytes sent, 52 of headers a segment), over ten
+of the agent's own connection as the kernel counts them (ss -tin: bytes sent, 52 of headers a segment), over four
 minutes, reckoned to a day from there. The backlog is as many bytes as the agent sends in a day, pushed into its queue
 while the line is cut; then the line comes back with 256 kbit/s up and the agent may use a quarter. Writes results.json
 and the table in README.md, both beside this file.
@@ -28,7 +28,7 @@ SITES = {"so-noi-vu-srv1": "fibre, Debian 13", "huong-khe-srv1": "ADSL, Debian 1
 THIN_HOST, THIN_SITE, THIN_UP = "huong-khe-srv1", "huong-khe", 256_000
 QUARTER = THIN_UP // 8 // 4
 HEADERS = 52
-MINUTES = 10
+MINUTES = 4
 DAY = 86400
 AGENT = "http://127.0.0.1:8429"
 
