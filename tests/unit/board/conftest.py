@@ -20,6 +20,8 @@ from tram_board.state import window
 
 NOW = datetime(2026, 11, 22, 6, 0, tzinfo=UTC)
 REPO = Path(__file__).parents[3]
+# Baseline is told by the centre, not by a host's exporter.
+EXPORTERS_TOLD = [name for name in INTERVALS if name != "baseline"]
 # What a host in order tells; of what is not named here nothing comes when all is well.
 GOOD = {
     "up": 1.0,
