@@ -128,6 +128,10 @@ def centre(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Centr
     root = "-Q -Y EXTERNAL -H ldapi:///"
     those = f"ldapsearch {root} -LLL -o ldif-wrap=no -b dc=tinh,dc=example '(employeeNumber=CB*)' 1.1"
     lab.sh(HUB, ["sh", "-c", f"{those} | sed -n 's/^dn: //p' | ldapdelete {root}"])
+    # Nor of their mailboxes (only people's have a dot) and counters.
+    counted = """sed -i 's/"days": {.*/"days": {}}/' /var/lib/tram-mail-counters/days.json"""
+    for host in (HUB, DISTRICT):
+        lab.sh(host, ["sh", "-c", f"rm -rf /var/vmail/*/*.*; tram-mail-counters --quiet; {counted}"])
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("tram.cli.accounts.draw_slips", found.draw)
         yield found
