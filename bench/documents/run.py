@@ -1,12 +1,12 @@
 """What documents cost: the line they are installed over, and a host's memory by profile.
 
-    .venv/bin/python -m bench.documents.run [--lab NAME --inventory DIR] [--keep] [--steps install memory]
+    .venv/bin/python -m bench.documents.run [--lab NAME --inventory DIR] [--keep] [--steps install memory HOST…]
 
 Without --lab a lab of its own is made: the hub, and a district's host of 2 GB (small profile, Debian 13). *install*:
 the hub's wheelhouse is filled, the district's line is made 2 Mbit/s down and 512 kbit/s up, and cut for a while in the
 middle of Debian's packages and of the wheels; a run that ends by it is run again. *memory*: the host is given its 2 GB
 (a memory group of the kernel) and looked at when nobody works, and while clerks upload. Of a lab that is given every
-host with documents is looked at.
+host with documents is looked at, or those that are named among the steps.
 Writes results.json and the tables in README.md, both beside this file.
 """
 
@@ -39,7 +39,7 @@ LINE = {"down_bps": 2_000_000, "up_bps": 512_000, "rtt": 0.04, "loss": 0.0}
 WIDE = {"down_bps": 50_000_000, "up_bps": 50_000_000, "rtt": 0.005, "loss": 0.0}
 CUTS_AT_BYTES, CUT_SECONDS = (60_000_000, 150_000_000), 120
 LIMIT_BYTES = 2_000_000_000
-CLERKS, EACH = 4, 5
+CLERKS, EACH = 4, 3
 STEPS = ("install", "memory")
 PROGRAMS = {"gunicorn": "web", "celery": "worker", "redis-server": "redis", "postgres": "postgresql", "nginx": "nginx"}
 PROGRAMS |= {"clamd": "scanner"}
@@ -61,7 +61,7 @@ def main() -> None:
             if "install" in steps:
                 results["install"] = install(lab)
             if "memory" in steps:
-                results.setdefault("memory", {}).update(memory(lab))
+                results.setdefault("memory", {}).update(memory(lab, [word for word in steps if word not in STEPS]))
             write(HERE, results, table(results))
 
 
@@ -72,7 +72,7 @@ def asked() -> tuple[Any, Sequence[str]]:
     words, steps = sys.argv[1:], list(STEPS)
     if "--steps" in words:
         at = words.index("--steps")
-        steps = [word for word in words[at + 1 :] if word in STEPS]
+        steps = words[at + 1 :]
         sys.argv[1:] = words[:at]
     return options_of(__doc__, lab="function documents on a hub's far host"), steps
 
@@ -145,12 +145,12 @@ def cut_at(lab: Lab, marks: list[int]) -> None:
         lab.mend(SITE)
 
 
-def memory(lab: Lab) -> dict[str, Any]:
+def memory(lab: Lab, only: Sequence[str]) -> dict[str, Any]:
     """By profile: PSS and RSS of each program when nobody works and while clerks upload; what the bound did."""
     found: dict[str, Any] = {}
     for site in lab.province.sites:
         for host in site.hosts:
-            if "documents" in host.functions:
+            if "documents" in host.functions and host.inventory_name in (only or [host.inventory_name]):
                 found[profile(lab, host.inventory_name)] = looked_at(lab, host.inventory_name, host.ram_mb)
     return found
 
