@@ -58,7 +58,7 @@ def test_a_queue_that_does_not_answer_is_unknown_and_the_log_is_still_counted(
 STATUS = {
     "made": "2026-11-21T10:00:00Z", "profile": "full", "active": 7, "scanned": {"ended": "2026-11-21T03:00:00Z"},
     "official": {"daily": {"version": 1, "built": "2026-11-20T10:00:00Z"}},
-    "findings": [{"action": "quarantined", "path": "/home/an/virus"}],
+    "findings": [{"action": "quarantined", "path": "/srv/virus"}],
 }  # fmt: skip
 
 
