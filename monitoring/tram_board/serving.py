@@ -12,7 +12,7 @@ from tram_board.ledger import Runs
 from tram_board.people import read_accounts, read_secret
 from tram_board.session import Sessions
 from tram_board.settings import Settings
-from tram_board.watcher import Watcher
+from tram_board.watcher import LOOKED, Watcher
 from tram_board.web import Board, application
 
 
@@ -29,6 +29,7 @@ def assemble(settings: Settings) -> Board:
         verbs=settings.verbs,
         interval=settings.interval,
         now=lambda: datetime.now(UTC),
+        ahead=LOOKED,
     )
     sessions = Sessions(read_secret(settings.secret), plain_http=settings.plain_http)
     return Board(watcher, settings.accounts, sessions, Runs(settings.ledger), settings.runbooks)
