@@ -62,7 +62,7 @@ class Engine:
             env={**os.environ, **self.environment("" if local else str(script))}, capture_output=True, text=True,
             check=False,
         )  # fmt: skip
-        if check and ran.returncode not in (0, 1):
+        if check and ran.returncode != 0:
             raise SystemExit(f"{self.name} {words}: {ran.stderr}")
         carried = [int(one.read_text(encoding="utf-8") or 0) for one in self.place.glob("counted.*")]
         memory = int((self.place / "memory").read_text().split()[-1]) / 1024
