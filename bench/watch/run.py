@@ -25,7 +25,7 @@ from tram.lab.lab import Lab
 HERE = Path(__file__).parent
 HUB = "trung-tam-hub1"
 SITES = {"so-noi-vu-srv1": "fibre, Debian 13", "huong-khe-srv1": "ADSL, Debian 12"}
-THIN_HOST, THIN_SITE, THIN_UP = "huong-khe-srv1", "huong-khe", 256_000
+THIN_HOST, THIN_SITE, THIN_UP, USUAL_UP = "so-noi-vu-srv1", "so-noi-vu", 256_000, 30_000_000
 QUARTER = THIN_UP // 8 // 4
 HEADERS = 52
 MINUTES = 4
@@ -101,6 +101,8 @@ def backlog(lab: Lab, wanted: float) -> dict[str, Any]:
     try:
         lab.set_link(THIN_SITE, up_bps=THIN_UP)
         lab.cut(THIN_SITE)
+        answers = ["curl", "--silent", "--fail", f"{AGENT}/health"]
+        wait("the agent answers", lambda: lab.sh(THIN_HOST, answers).code == 0, within=timedelta(minutes=1))
         program = (HERE / "push.py").read_text(encoding="utf-8")
         put = ["sh", "-c", 'printf %s "$1" >/run/push.py', "-", program]
         assert lab.sh(THIN_HOST, put).code == 0
@@ -115,7 +117,7 @@ def backlog(lab: Lab, wanted: float) -> dict[str, Any]:
         whole = time.monotonic() - mended
     finally:
         lab.mend(THIN_SITE)
-        lab.set_link(THIN_SITE, up_bps=512_000)
+        lab.set_link(THIN_SITE, up_bps=USUAL_UP)
         sh(lab, THIN_HOST, f"rm -r {drop} /run/push.py; systemctl daemon-reload; systemctl restart tram-watch-agent")
     return {"scrapes": int(scrapes), "bytes": round(waiting), "first_seconds": round(first), "seconds": round(whole)}
 
@@ -140,8 +142,8 @@ def table(found: dict[str, Any]) -> str:
     late = found["backlog"]
     rows.append("")
     rows.append(
-        f"A day's bytes ({late['bytes'] / 1e6:.2f} MB, {late['scrapes']} scrapes of 150 series pushed) over a quarter "
-        f"of 256 kbit/s: first sent {late['first_seconds']} s after the line's return, all of it after "
+        f"A day's bytes of {THIN_HOST} ({late['bytes'] / 1e6:.2f} MB, {late['scrapes']} scrapes of 150 series pushed) "
+        f"over a quarter of 256 kbit/s: first sent {late['first_seconds']} s after the line's return, all of it after "
         f"{late['seconds'] / 60:.1f} min."
     )
     return "\n".join(rows)
