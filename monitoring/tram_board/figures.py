@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from statistics import median
 from typing import Any
 
 from tram.register import Province
-from tram_board.asking import Sample, Source
-from tram_board.readings import ABROAD, ask
+from tram_board.asking import Sample
+from tram_board.readings import Answers
 from tram_board.state import ProvinceState
 from tram_board.words import Word
 
@@ -67,11 +67,9 @@ class Provider:
     availability: float | None
 
 
-def agencies(
-    province: Province, source: Source, at: datetime, window: timedelta, codes: Collection[str]
-) -> tuple[list[Agency], str]:
+def agencies(province: Province, answers: Answers, codes: Collection[str]) -> tuple[list[Agency], str]:
     """The funnel of every agency a person may see, and why it is unknown where it is."""
-    found, failed = ask(source, {"accounts": ABROAD["accounts"]}, at, window)
+    found, failed = answers
     by_agency: defaultdict[str, dict[str, int]] = defaultdict(dict)
     for sample in found.get("accounts", []):
         by_agency[sample.labels.get("agency", "")][sample.labels.get("stage", "")] = int(sample.value)
@@ -92,10 +90,9 @@ def total(rows: Sequence[Agency]) -> dict[str, int | None]:
     return sums
 
 
-def lines(state: ProvinceState, source: Source, window: timedelta) -> tuple[list[Line], list[Provider], str]:
+def lines(state: ProvinceState, answers: Answers) -> tuple[list[Line], list[Provider], str]:
     """Every line of the sites a person may see, and their providers; why outages are unknown, where they are."""
-    wanted = {name: ABROAD[name].replace("$s", "") for name in ("outage", "outage_before", "rtt95")}
-    found, failed = ask(source, wanted, state.at, window)
+    found, failed = answers
     outages = _outages(found)
     rtt95 = {sample.labels.get("site", ""): sample.value for sample in found.get("rtt95", [])}
     rows = []
@@ -129,7 +126,7 @@ def lines(state: ProvinceState, source: Source, window: timedelta) -> tuple[list
                 else max(0.0, 1 - outage.get("link", 0.0) / SLA_PERIOD.total_seconds()),
             )
         )
-    return rows, _providers(rows), next(iter(failed.values()), "")
+    return rows, _providers(rows), failed.get("outage") or failed.get("outage_before", "")
 
 
 def _outages(found: Mapping[str, Sequence[Sample]]) -> dict[str, dict[str, float]]:

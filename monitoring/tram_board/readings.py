@@ -54,6 +54,9 @@ ABROAD = {
 }
 """Asked by single views."""
 
+Answers = tuple[Mapping[str, Sequence[Sample]], Mapping[str, str]]
+"""Samples by question, and for each that failed why."""
+
 RARER = 4
 """So many times rarer a site tells what need not be known within minutes (`watch_site_slow_seconds`)."""
 _AT_ONCE = 4

@@ -16,7 +16,7 @@ from tram_board import figures, today
 from tram_board.access import Person
 from tram_board.ledger import Runs
 from tram_board.pages import labels, sparkline
-from tram_board.state import ProvinceState, window
+from tram_board.state import ProvinceState
 from tram_board.texts import later
 from tram_board.watcher import CHARTS, Watcher
 
@@ -102,7 +102,7 @@ def tasks(asked: Asked) -> Found:
 def links(asked: Asked) -> Found:
     """Lines and providers."""
     state = asked.state
-    rows, providers, failed = figures.lines(state, asked.watcher.source, window(asked.watcher.interval))
+    rows, providers, failed = figures.lines(state, asked.watcher.abroad())
     plain = {
         **today.plain_head(state),
         "outages_unknown": failed,
@@ -115,9 +115,7 @@ def links(asked: Asked) -> Found:
 def adoption(asked: Asked) -> Found:
     """Who uses what he was given."""
     state = asked.state
-    rows, failed = figures.agencies(
-        state.province, asked.watcher.source, state.at, window(asked.watcher.interval), asked.codes
-    )
+    rows, failed = figures.agencies(state.province, asked.watcher.abroad(), asked.codes)
     total = figures.total(rows)
     plain = {**today.plain_head(state), "unknown": failed, "total": total, "agencies": figures.plain(rows)}
     return Found(plain, {"state": state, "rows": rows, "total": total, "failed": failed})
@@ -133,10 +131,8 @@ def rollouts(asked: Asked) -> Found:
 def report(asked: Asked) -> Found:
     """One page for those who decide."""
     state = asked.state
-    _lines, providers, _failed = figures.lines(state, asked.watcher.source, window(asked.watcher.interval))
-    rows, _why = figures.agencies(
-        state.province, asked.watcher.source, state.at, window(asked.watcher.interval), asked.codes
-    )
+    _lines, providers, _failed = figures.lines(state, asked.watcher.abroad())
+    rows, _why = figures.agencies(state.province, asked.watcher.abroad(), asked.codes)
     found = today.tasks(state)
     total = figures.total(rows)
     by_verb = {verb: state.counts_of(verb) for verb in state.verbs}

@@ -13,7 +13,8 @@ from threading import Lock, Thread
 from tram.register import Province
 from tram_board.asking import NotAnswered, Series, Source
 from tram_board.places import Plate, plates
-from tram_board.state import ProvinceState, look
+from tram_board.readings import ABROAD, Answers, ask
+from tram_board.state import ProvinceState, look, window
 
 FRESH = timedelta(seconds=10)
 # While somebody looks the state is asked ahead, and for so long after the last look.
@@ -53,6 +54,7 @@ class Watcher:
         self._fresh, self._ahead = fresh.total_seconds(), ahead.total_seconds()
         self._lock, self._beginning = Lock(), Lock()
         self._state: ProvinceState | None = None
+        self._abroad: Answers = ({}, {})
         self._asked = self._looked = float("-inf")
         self._asking_ahead = False
 
@@ -69,10 +71,17 @@ class Watcher:
             Thread(target=self._keep_fresh, daemon=True).start()
         return state
 
+    def abroad(self) -> Answers:
+        """What single views ask for on top, of the same moment as the state."""
+        self.state()
+        return self._abroad
+
     def _ask(self, unless_younger: float) -> ProvinceState:
         with self._lock:
             if self._state is None or self._age() > unless_younger:
-                self._state = look(self.province, self.source, self._now(), verbs=self._verbs, interval=self.interval)
+                now = self._now()
+                self._abroad = ask(self.source, ABROAD, now, window(self.interval))
+                self._state = look(self.province, self.source, now, verbs=self._verbs, interval=self.interval)
                 self._asked = time.monotonic()
             return self._state
 

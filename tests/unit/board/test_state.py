@@ -9,7 +9,7 @@ import pytest
 
 from tram.register import Province
 from tram_board import figures, today
-from tram_board.readings import BY_HOST, gather
+from tram_board.readings import ABROAD, BY_HOST, ask, gather
 from tram_board.state import look, state_of, window
 from tram_board.words import VERBS, Word, worst
 
@@ -193,7 +193,8 @@ def test_the_provider_answers_for_its_own_faults_only(province: Province, hub: H
         sample(64_080.0, site="huong-khe", cause="link"),
         sample(0.0, site="huong-khe", cause="power"),
     ]
-    rows, providers, failed = figures.lines(state_of(province, hub.readings()), hub.source(), window())
+    answers = ask(hub.source(), ABROAD, NOW, window())
+    rows, providers, failed = figures.lines(state_of(province, hub.readings()), answers)
     line = next(row for row in rows if row.site == "huong-khe")
     assert failed == ""
     assert line.outage == {"link": 25_920.0, "power": 500_000.0}
@@ -204,7 +205,8 @@ def test_the_provider_answers_for_its_own_faults_only(province: Province, hub: H
 
 def test_use_of_an_agency_that_did_not_tell_is_unknown_not_nought(province: Province, hub: Hub) -> None:
     hub.samples["accounts"] = [sample(40.0, agency="huong-khe", stage="people")]
-    rows, failed = figures.agencies(province, hub.source(), NOW, window(), {"huong-khe", "so-noi-vu"})
+    answers = ask(hub.source(), ABROAD, NOW, window())
+    rows, failed = figures.agencies(province, answers, {"huong-khe", "so-noi-vu"})
     assert failed == ""
     assert {row.code: (row.people, row.used) for row in rows} == {"huong-khe": (40, None), "so-noi-vu": (None, None)}
     assert figures.total(rows) == {"people": 40, "issued": None, "activated": None, "used": None, "sent": None}

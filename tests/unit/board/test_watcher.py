@@ -9,13 +9,14 @@ from datetime import timedelta
 import pytest
 
 from tram.register import Province
-from tram_board.readings import BY_HOST
+from tram_board.readings import ABROAD, BY_HOST
 from tram_board.state import INTERVAL
 from tram_board.watcher import Watcher
 from tram_board.words import VERBS, Word
 
 from .conftest import NOW, Hub
 
+QUESTIONS = BY_HOST | ABROAD
 LONG = timedelta(hours=1)
 
 
@@ -33,7 +34,7 @@ def until(condition: Callable[[], bool]) -> None:
 def test_who_looks_again_at_once_costs_the_store_nothing(province: Province, hub: Hub) -> None:
     made = watcher(province, hub, fresh=LONG)
     assert made.state() is made.state()
-    assert hub.asked == len(BY_HOST)
+    assert hub.asked == len(QUESTIONS)
 
 
 def test_an_old_answer_is_not_given(province: Province, hub: Hub) -> None:
@@ -47,7 +48,7 @@ def test_an_old_answer_is_not_given(province: Province, hub: Hub) -> None:
 def test_it_is_asked_ahead_while_somebody_looks_and_rests_when_nobody_does(province: Province, hub: Hub) -> None:
     made = watcher(province, hub, fresh=timedelta(milliseconds=5), ahead=timedelta(seconds=4))
     made.state()
-    until(lambda: hub.asked > 2 * len(BY_HOST))
+    until(lambda: hub.asked > 2 * len(QUESTIONS))
     until(lambda: not made._asking_ahead)
     rested = hub.asked
     time.sleep(0.05)
