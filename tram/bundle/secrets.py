@@ -28,6 +28,8 @@ from tram.register import Problem
 # The centre's own: with the one it signs orders, with the other it enters hosts.
 _CENTRES_OWN = ("centre", "ssh")
 _KEYS = ("first", "make", "secrets", "returns", "packages")
+# Read elsewhere: what is kept of a role (scripts/backup-services), the tasks that prove it.
+_OTHERS = ("backup", "verify")
 _STEPS = ("host", "centre")
 
 
@@ -60,10 +62,10 @@ def wishes(role: Role, project: Path) -> tuple[list[Wish], list[Problem]]:
     found: list[Wish] = []
     problems = [
         Place(name, line(node)).problem(
-            f'"{key}" is not known', "known: first, make, secrets, returns, packages, verify"
+            f'"{key}" is not known', "known: first, make, secrets, returns, packages, backup, verify"
         )
         for key, node in keys.items()
-        if key not in (*_KEYS, "verify")
+        if key not in (*_KEYS, *_OTHERS)
     ]
     if (named := text(keys.get("verify"))) and role.file("tasks", named) is None:
         problems.append(Place(name, line(keys["verify"])).problem(f"the role has no tasks/{named}.yml to verify it by"))
