@@ -175,12 +175,13 @@ class Desk:
                 self.page.fill(f'[name="metadata_entry-{place}-value"]', value)
         self.shoot("0-dang-ky")
         self.submit()
-        for name in ("tag_selection", "cabinet_selection"):
-            self.page.locator(f'[name="document_create_wizard-current_step"][value="{name}"]').wait_for(
-                state="attached"
-            )
-            self.submit()
-        self.page.locator(".dropzone").wait_for(state="attached")
+        step = "metadata_entry"
+        while not self.page.locator(".dropzone").count():
+            now = self.page.locator('[name="document_create_wizard-current_step"]')
+            if now.count() and (name := now.first.input_value()) != step:
+                step = name
+                self.submit()
+            self.page.wait_for_timeout(500)
         self.page.locator("input.dz-hidden-input").last.set_input_files(file)
         self.page.locator(".dz-success").wait_for(state="attached")
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import logging
+import re
+import textwrap
 from email import policy
 from email.message import EmailMessage
 from email.parser import BytesParser
@@ -14,12 +17,15 @@ from django.core.files.base import ContentFile
 from django.db import transaction
 from mayan.apps.documents.models.document_models import Document
 from mayan.apps.documents.models.document_type_models import DocumentType
+from PIL import Image, ImageDraw, ImageFont
 
 from . import mailbox, people, steps
 from .models import Letter
 
 logger = logging.getLogger("tram_practice.mail_in")
 TITLE = 255
+MOST_LINES = 450
+FONT = "/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf"
 
 
 def take_all() -> int:
@@ -55,7 +61,7 @@ def letter(agency: str, raw: bytes) -> int:
     """
     message = BytesParser(policy=policy.default).parsebytes(raw)
     files = contents(message)
-    digest = hashlib.sha256(b"\0".join(name.encode() + b"\0" + body for name, body in files)).hexdigest()
+    digest = hashlib.sha256(b"\0".join(part.get_payload(decode=True) or b"" for part in message.walk())).hexdigest()
     name = str(message["Message-ID"] or "").strip()[:512]
     with transaction.atomic():
         known, new = Letter.objects.get_or_create(agency=agency, message=name, digest=digest, defaults={"document": 0})
@@ -76,12 +82,26 @@ def contents(message: EmailMessage) -> list[tuple[str, bytes]]:
     text = message.get_body(preferencelist=("plain", "html"))
     found = []
     if text is not None:
-        kind = "html" if text.get_content_subtype() == "html" else "txt"
-        found.append((f"00-thu.{kind}", str(text.get_content()).encode()))
+        found.append(("00-thu.pdf", page(str(text.get_content()))))
     for place, part in enumerate(message.iter_attachments(), 1):
         name = (part.get_filename() or "dinh-kem").replace("/", "_")[-120:]
         found.append((f"{place:02}-{name}", part.get_payload(decode=True) or bytes(part)))
     return found
+
+
+def page(text: str) -> bytes:
+    """A letter's text as pages: Mayan shows plain text with an office suite only, which a server does not have."""
+    plain = re.sub(r"<[^<>]*>", " ", text) if "<html" in text.lower() else text
+    lines = [part for line in plain.splitlines() for part in (textwrap.wrap(line, 80) or [""])][:MOST_LINES]
+    font = ImageFont.truetype(FONT, 24)
+    sheets = []
+    for start in range(0, max(len(lines), 1), 45):
+        sheet = Image.new("L", (1240, 1754), 255)
+        ImageDraw.Draw(sheet).multiline_text((100, 100), "\n".join(lines[start : start + 45]), 0, font, spacing=10)
+        sheets.append(sheet)
+    held = io.BytesIO()
+    sheets[0].save(held, "PDF", save_all=True, append_images=sheets[1:])
+    return held.getvalue()
 
 
 def register(agency: str, message: EmailMessage) -> Any:
@@ -115,6 +135,7 @@ def register(agency: str, message: EmailMessage) -> Any:
 
 def keep(document: Any, files: list[tuple[str, bytes]]) -> None:
     """Add the files it lacks; one that carries malware is not kept, and the document says so."""
+    from mayan.apps.converter.exceptions import OfficeConversionError  # noqa: PLC0415
     from tram_mayan.clamd import Infected  # noqa: PLC0415
 
     there = set(document.files.values_list("filename", flat=True))
@@ -125,5 +146,15 @@ def keep(document: Any, files: list[tuple[str, bytes]]) -> None:
         try:
             document.files_upload(file_object=ContentFile(body, name=name), filename=name, action_name=action)
         except Infected as found:
-            document.description = f"{document.description}\nTệp “{name}” bị bỏ: mã độc {found}".strip()
-            document.save()
+            remark(document, f"Tệp “{name}” bị bỏ: mã độc {found}")
+        except OfficeConversionError:
+            # Kept, and nobody can turn its pages here: it is downloaded.
+            if not document.files.filter(filename=name).exists():
+                raise
+            remark(document, f"Tệp “{name}” không xem được trên trang, hãy tải về")
+
+
+def remark(document: Any, said: str) -> None:
+    """Say it on the document."""
+    document.description = f"{document.description}\n{said}".strip()
+    document.save()

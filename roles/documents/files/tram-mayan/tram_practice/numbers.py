@@ -9,7 +9,7 @@ from django.db import connection, transaction
 
 from .models import Book, Number
 
-WAIT_MS = 30_000
+WAIT_MS = 120_000
 
 
 @transaction.atomic
