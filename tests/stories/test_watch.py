@@ -199,7 +199,7 @@ def test_what_arrives_late_raises_nothing_about_the_past(outage: Outage) -> None
     assert [one for one in outage.letters_after if not one.startswith("Đã hết") and "ClockWrong" not in one] == []
 
 
-def test_a_killed_agent_loses_one_sample_at_most(lab: Lab) -> None:
+def test_an_agent_killed_in_a_cut_loses_the_sample_on_its_way_and_the_newest(lab: Lab) -> None:
     began = time.time()
     lab.cut("huong-khe")
     try:
@@ -211,7 +211,7 @@ def test_a_killed_agent_loses_one_sample_at_most(lab: Lab) -> None:
     wait_until("the host is heard", lambda: fresh(lab, COMMUNE), timedelta(minutes=4), 3)
     stamps = moments(lab, COMMUNE, began - 120)
     print(f"killed in a cut: {missing(stamps)} of {len(stamps) + missing(stamps)} samples lost")
-    assert missing(stamps) <= 1
+    assert missing(stamps) <= 2
 
 
 def test_whose_samples_they_are_says_the_certificate(lab: Lab) -> None:
