@@ -98,7 +98,16 @@ class Policy:
     retry_first: Span = timedelta(minutes=10)
     retry_most: Span = timedelta(hours=2)
     parallel: Annotated[int, Field(ge=1, le=64)] = 16
-    hub_first: tuple[str, ...] = ("hub_cache", "dns", "pki", "mirror", "antivirus_mirror", "directory", "mail", "watch_hub")
+    hub_first: tuple[str, ...] = (
+        "hub_cache",
+        "dns",
+        "pki",
+        "mirror",
+        "antivirus_mirror",
+        "directory",
+        "mail",
+        "watch_hub",
+    )
     utc_offset: Span = timedelta(hours=7)
     quiet: Window = field(default_factory=lambda: Window("20:00", "05:00"))
     links: Mapping[str, LinkPolicy] = field(default_factory=dict)
