@@ -13,45 +13,62 @@ import pytest
 
 from tram.cli.i18n import CATALOGUE, language, translations
 from tram.core.texts import read_po
+from tram_board.texts import CATALOGUE as BOARD
 
-CLI = Path(__file__).parents[2] / "tram" / "cli"
+REPO = Path(__file__).parents[2]
+TEMPLATE_TEXT = re.compile(r"""\b_\((?:"([^"]+)"|'([^']+)')\)""")
 
 
-def said() -> tuple[set[str], list[str]]:
-    """Every literal given to _() or both(), and the places where what is given is no literal."""
+def said(folder: Path, *marks: str) -> tuple[set[str], list[str]]:
+    """Every literal given to one of these functions, and the places where what is given is no literal."""
     texts: set[str] = set()
     unknown: list[str] = []
-    for path in sorted(CLI.rglob("*.py")):
+    for path in sorted(folder.rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in {"_", "both"}:
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in marks:
                 given = node.args[0]
                 if isinstance(given, ast.Constant) and isinstance(given.value, str):
                     texts.add(given.value)
                 else:
                     unknown.append(f"{path.name}:{node.lineno}")
+    for path in sorted(folder.rglob("*.j2")):
+        texts |= {double or single for double, single in TEMPLATE_TEXT.findall(path.read_text(encoding="utf-8"))}
     return texts, unknown
 
 
-def test_every_text_is_a_literal_with_a_translation() -> None:
-    texts, unknown = said()
+# Whose texts they are: a folder, how a text is marked there, its catalogue.
+TALKERS = {
+    "commands": (REPO / "tram" / "cli", ("_", "both"), CATALOGUE),
+    "board": (REPO / "monitoring" / "tram_board", ("later",), BOARD),
+}
+every_talker = pytest.mark.parametrize(("folder", "marks", "catalogue"), TALKERS.values(), ids=TALKERS)
+every_catalogue = pytest.mark.parametrize("catalogue", [one[2] for one in TALKERS.values()], ids=TALKERS)
+
+
+@every_talker
+def test_every_text_is_a_literal_with_a_translation(folder: Path, marks: tuple[str, ...], catalogue: Path) -> None:
+    texts, unknown = said(folder, *marks)
     assert texts
     assert unknown == []
-    catalogue = read_po(CATALOGUE)
-    assert sorted(text for text in texts if not catalogue.get(text)) == []
+    translated = read_po(catalogue)
+    assert sorted(text for text in texts if not translated.get(text)) == []
 
 
-def test_no_translation_is_left_over() -> None:
-    assert sorted(set(read_po(CATALOGUE)) - said()[0]) == []
+@every_talker
+def test_no_translation_is_left_over(folder: Path, marks: tuple[str, ...], catalogue: Path) -> None:
+    assert sorted(set(read_po(catalogue)) - said(folder, *marks)[0]) == []
 
 
-def test_a_translation_has_the_same_places_to_fill() -> None:
+@every_catalogue
+def test_a_translation_has_the_same_places_to_fill(catalogue: Path) -> None:
     place = re.compile(r"\{[^}]*\}|\[/?[a-z ]*\]|--[a-z-]+")
-    pairs = read_po(CATALOGUE).items()
+    pairs = read_po(catalogue).items()
     assert [text for text, vi in pairs if sorted(place.findall(text)) != sorted(place.findall(vi))] == []
 
 
-def test_no_text_is_given_twice() -> None:
-    ids = re.findall(r'^msgid "(.+)"$', CATALOGUE.read_text(encoding="utf-8"), re.MULTILINE)
+@every_catalogue
+def test_no_text_is_given_twice(catalogue: Path) -> None:
+    ids = re.findall(r'^msgid "(.+)"$', catalogue.read_text(encoding="utf-8"), re.MULTILINE)
     assert sorted({text for text in ids if ids.count(text) > 1}) == []
 
 
@@ -76,11 +93,12 @@ def test_what_has_no_translation_stays_english() -> None:
     assert translations("vi").gettext("nobody says this") == "nobody says this"
 
 
-def test_the_catalogue_is_one_that_gettext_reads_too(tmp_path: Path) -> None:
+@every_catalogue
+def test_the_catalogue_is_one_that_gettext_reads_too(catalogue: Path, tmp_path: Path) -> None:
     if not shutil.which("msgfmt"):
         pytest.skip("gettext's own msgfmt is not on this machine")
-    done = subprocess.run(["msgfmt", "-o", tmp_path / "mo", CATALOGUE], capture_output=True, text=True, check=False)
+    done = subprocess.run(["msgfmt", "-o", tmp_path / "mo", catalogue], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     with (tmp_path / "mo").open("rb") as file:
         theirs = gettext.GNUTranslations(file)
-    assert {text: theirs.gettext(text) for text in read_po(CATALOGUE)} == read_po(CATALOGUE)
+    assert {text: theirs.gettext(text) for text in read_po(catalogue)} == read_po(catalogue)
