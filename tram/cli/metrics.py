@@ -48,6 +48,9 @@ def metrics(
         raise typer.Exit(1)
 
 
+metrics.__doc__ = _("What the centre knows of hosts, as metrics: deliveries and the baseline.")
+
+
 def delivery(province: Province) -> Page:
     """Runs by outcome, and how long a host has been owed one."""
     page = Page("delivery")
