@@ -214,7 +214,7 @@ class Desk:
 
     def picture(self, document: int, name: str) -> str:
         """The flow's picture; kept, and its source."""
-        self.page.goto(f"{self.base}/tram/flow/{document}/")
+        self.page.goto(f"{self.base}/api/v4/tram/flow/{document}/")
         self.shoot(name)
         return str(self.page.content())
 

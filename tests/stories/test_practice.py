@@ -362,5 +362,5 @@ def test_in_a_browser_a_document_goes_from_the_scanner_to_its_end(applied: Offic
         clerk.search(WORD, "4-tim-thay")
         stranger = Desk(applied, browser, "thu-tt")
         assert stranger.found(WORD) == []
-        assert stranger.page.goto(f"https://{applied.name}/tram/flow/{document}/").status == 404
+        assert stranger.page.goto(f"https://{applied.name}/api/v4/tram/flow/{document}/").status == 404
         print(f"screenshots: {', '.join(sorted(path.name for path in PICTURES.glob('*.png')))}")

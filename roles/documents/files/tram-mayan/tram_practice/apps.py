@@ -36,6 +36,6 @@ class TramPracticeApp(MayanAppConfig):
             permission=permission_workflow_template_view,
             tags="new_window",
             text="Sơ đồ xử lý",
-            view="tram_practice:flow",
+            view="rest_api:tram-flow",
         )
         menu_list_facet.bind_links(links=(picture,), sources=(Document,))

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.contrib.auth.decorators import login_required
 from django.db import transaction
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpResponse
 from django.shortcuts import get_object_or_404
 from mayan.apps.acls.models import AccessControlList
 from mayan.apps.document_states.permissions import permission_workflow_template_view
 from mayan.apps.documents.models.document_models import Document
 from mayan.apps.documents.permissions import permission_document_view
-from rest_framework.permissions import BasePermission
+from rest_framework.permissions import BasePermission, IsAuthenticated
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -60,19 +59,23 @@ class ReportView(APIView):
         return Response(report.report(int(year) if year.isdigit() else None))
 
 
-@login_required
-def flow_picture(request: HttpRequest, document_id: int) -> HttpResponse:
-    """The picture; 404 for who may not see the document."""
-    seen = AccessControlList.objects.restrict_queryset(
-        permission=permission_document_view, queryset=Document.valid.all(), user=request.user
-    )
-    document = get_object_or_404(seen, pk=document_id)
-    AccessControlList.objects.check_access(
-        obj=document, permissions=(permission_workflow_template_view,), user=request.user
-    )
-    instance = document.workflows.first()
-    if instance is None:
-        return HttpResponse(status=404)
-    late = any(one["overdue"] for one in report.open_work() if one["document"] == document.pk)
-    svg = flow.draw(document.label, flow.states_of(instance), late)
-    return HttpResponse(svg, content_type="image/svg+xml; charset=utf-8", headers={"Cache-Control": "no-store"})
+class FlowView(APIView):
+    """get: A document's flow as a picture (SVG). Below the API, because Mayan wraps every other page in its own."""
+
+    permission_classes = (IsAuthenticated,)
+
+    def get(self, request: Request, document_id: int) -> HttpResponse:
+        """The picture; 404 for who may not see the document."""
+        seen = AccessControlList.objects.restrict_queryset(
+            permission=permission_document_view, queryset=Document.valid.all(), user=request.user
+        )
+        document = get_object_or_404(seen, pk=document_id)
+        AccessControlList.objects.check_access(
+            obj=document, permissions=(permission_workflow_template_view,), user=request.user
+        )
+        instance = document.workflows.first()
+        if instance is None:
+            return HttpResponse(status=404)
+        late = any(one["overdue"] for one in report.open_work() if one["document"] == document.pk)
+        svg = flow.draw(document.label, flow.states_of(instance), late)
+        return HttpResponse(svg, content_type="image/svg+xml; charset=utf-8", headers={"Cache-Control": "no-store"})
