@@ -27,6 +27,8 @@ sys.path.insert(0, str(HERE.parents[1]))
 from bench.on_lab import write  # noqa: E402
 
 RATE = 256_000
+LONG_ENOUGH = 30
+"""Seconds of line before the first break."""
 SFTP = "/usr/lib/openssh/sftp-server"
 
 
@@ -64,6 +66,10 @@ class Engine:
         )  # fmt: skip
         if check and ran.returncode != 0:
             raise SystemExit(f"{self.name} {words}: {ran.stderr}")
+        # restic does not wait for the line's other end; its count is not to come up in the next run.
+        for one in self.place.glob("counted.*"):
+            while Path(f"/proc/{one.suffix[1:]}").exists():
+                time.sleep(0.1)
         carried = [int(one.read_text(encoding="utf-8") or 0) for one in self.place.glob("counted.*")]
         memory = int((self.place / "memory").read_text().split()[-1]) / 1024
         return {"bytes": sum(carried), "seconds": time.monotonic() - began, "memory_mb": memory}
@@ -109,7 +115,7 @@ def write_mails(folder: Path, first: int, count: int) -> None:
 def main() -> None:
     """Both engines through the same nights."""
     asked = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    asked.add_argument("--mails", type=int, default=400)
+    asked.add_argument("--mails", type=int, default=2000)
     count = asked.parse_args().mails
     results: dict[str, dict[str, float]] = {}
     with tempfile.TemporaryDirectory() as scratch:
@@ -130,9 +136,10 @@ def main() -> None:
         for engine in both:
             mine, total = results[engine.name], 0.0
             part = int(mine["first_bytes"] / 4)
-            for cut in (part, part, part, 0):
+            # Broken before Borg's first checkpoint both begin anew, which says nothing about a night.
+            for cut in (part, part, part, 0) if part * 8 / RATE > LONG_ENOUGH else ():
                 total += engine.run(engine.save, cut=cut, check=not cut)["bytes"]
-            mine["cut_bytes"], mine["cut_ratio"] = total, total / mine["first_bytes"]
+            mine["cut_ratio"] = total / mine["first_bytes"]
         shutil.rmtree(mails)
         write_mails(mails, 0, count)
         for engine in both:
@@ -155,7 +162,10 @@ def table(results: dict[str, dict[str, float]], count: int) -> str:
         (f"first backup, {count} mails, kB on the line", lambda r: f"{r['first_bytes'] / 1e3:.0f}"),
         ("seconds", lambda r: f"{r['first_seconds']:.0f}"),
         ("nothing changed, kB", lambda r: f"{r['again_bytes'] / 1e3:.1f}"),
-        ("as many new mails, connection broken 3 times: times the first", lambda r: f"{r['cut_ratio']:.2f}"),
+        (
+            "as many new mails, connection broken 3 times: times the first",
+            lambda r: f"{r['cut_ratio']:.2f}" if r["cut_ratio"] else "not measured: too few mails",
+        ),
         ("memory at the site, MB", lambda r: f"{r['memory_mb']:.0f}"),
         ("prune half of it: kB on the line", lambda r: f"{r['prune_line_bytes'] / 1e3:.0f}"),
         ("prune: CPU s, memory MB", lambda r: f"{r['prune_cpu_seconds']:.1f}, {r['prune_memory_mb']:.0f}"),

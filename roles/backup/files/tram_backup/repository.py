@@ -76,10 +76,18 @@ class Repository:
             if reason:
                 raise OutOfTime(reason)
             if code not in (0, 1):
-                raise explained(self, code, said)
+                found = explained(self, code, said)
+                raise explained(self, code, self.door()) if isinstance(found, LineGone) else found
             if code == 1:
                 print(said.strip()[-2000:], file=sys.stderr)
             return out.read()
+
+    def door(self) -> str:
+        """What ssh itself says: borg, when it is quick, does not pass on why it was not let in."""
+        hub = self.settings["hub"]
+        command = [*self.environment()["BORG_RSH"].split(), f"{hub['user']}@{hub['address']}", "true"]
+        ran = subprocess.run(command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
+        return f"{ran.stderr.strip()} connection closed"
 
     def archives(self) -> list[dict[str, Any]]:
         """Complete archives, oldest first."""
