@@ -15,6 +15,7 @@ from email.utils import formatdate
 from pathlib import Path
 from threading import Barrier
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 import yaml
@@ -241,7 +242,7 @@ def test_another_agency_sees_nothing_of_it(applied: Office) -> None:
     assert [label for label in theirs if not label.startswith("TTCNTT")] == []
     assert [one["label"] for one in stranger.every("document_types/") if one["label"].startswith("SNV")] == []
     assert {one["full_path"].split(" / ")[0] for one in stranger.every("cabinets/")} == {"TTCNTT"}
-    assert stranger.every("search/documents.documentsearchresult/?q=Chỉ") == []
+    assert stranger.every(f"search/documents.documentsearchresult/?q={quote('Chỉ')}") == []
 
 
 def test_a_letter_becomes_one_registered_document_whatever_is_retried(applied: Office, lab: Lab) -> None:

@@ -71,7 +71,7 @@ class FlowView(APIView):
         )
         document = get_object_or_404(seen, pk=document_id)
         AccessControlList.objects.check_access(
-            obj=document, permissions=(permission_workflow_template_view,), user=request.user
+            obj=document, permission=permission_workflow_template_view, user=request.user
         )
         instance = document.workflows.first()
         if instance is None:
