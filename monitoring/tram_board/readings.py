@@ -33,7 +33,8 @@ BY_HOST = {
     "mail_oldest": "max by (site, host) (last_over_time(tram_mail_queue_oldest_seconds{site!=''$s}[$w]))",
     "mail_queue": "max by (site, host) (last_over_time(tram_mail_queue_messages{site!=''$s}[$w]))",
     "antivirus_up": "min by (site, host) (last_over_time(tram_antivirus_engine_up{site!=''$s}[$w]))",
-    "signatures": "max by (site, host) (last_over_time(tram_antivirus_signatures_timestamp_seconds{site!=''$s}[$v]))",
+    "signatures": "min by (site, host) "
+    "(last_over_time(tram_antivirus_signatures_timestamp_seconds{site!='',set=~'province|daily'$s}[$v]))",
     "findings": "sum by (site, host, state) (last_over_time(tram_antivirus_findings{site!=''$s}[$v])) > 0",
     "baseline": "sum by (site, host, result) (last_over_time(tram_baseline_controls{site!=''$s}[$v]))",
     "drift": "max by (site, host) (last_over_time(tram_baseline_drift{site!=''$s}[$v]))",

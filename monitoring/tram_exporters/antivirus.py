@@ -38,9 +38,15 @@ def _moment(said: object) -> float:
 
 
 def _signatures(page: Page, status: dict[str, Any]) -> None:
-    text = "When the signatures in effect were made, by set; absent when there is none."
+    """ClamAV's sets are as old as they are. The province's are made when there is something to find: they are old when
+    nobody knows whether the hub has newer ones, or when what it has is not in effect.
+    """
+    text = "Up to when the signatures in effect are known to be the newest, by set; absent when there is none."
     if status["made"]:
-        page.gauge(TIME, text, _moment(status["made"]), set="province")
+        resident = status["profile"] != "on-demand"
+        in_effect = status["error"] is None and (status["active"] == status["installed"] or not resident)
+        current = status["asked"] if in_effect and status["asked"] else status["made"]
+        page.gauge(TIME, text, _moment(current), set="province")
     official = status["official"]
     for name, one in official.items() if isinstance(official, dict) else ():
         made = one.get("built") if isinstance(one, dict) else None

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime
 from pathlib import Path
+
+import pytest
 
 from tram_exporters import antivirus, mail
 from tram_exporters.mail import classify
@@ -56,7 +59,8 @@ def test_a_queue_that_does_not_answer_is_unknown_and_the_log_is_still_counted(
 
 
 STATUS = {
-    "made": "2026-11-21T10:00:00Z", "profile": "full", "active": 7, "scanned": {"ended": "2026-11-21T03:00:00Z"},
+    "made": "2026-11-01T10:00:00Z", "asked": "2026-11-21T10:00:00Z", "error": None, "installed": 7,
+    "profile": "full", "active": 7, "scanned": {"ended": "2026-11-21T03:00:00Z"},
     "official": {"daily": {"version": 1, "built": "2026-11-20T10:00:00Z"}},
     "findings": [{"action": "quarantined", "path": "/srv/virus"}],
 }  # fmt: skip
@@ -77,6 +81,20 @@ def test_antivirus_in_numbers(machine: MachineMaker) -> None:
     ) == (1, 0)
 
 
+@pytest.mark.parametrize(
+    ("differs", "day"),
+    [({}, "2026-11-21"), ({"error": "refused"}, "2026-11-01"), ({"active": 6}, "2026-11-01"),
+     ({"asked": None}, "2026-11-01"), ({"profile": "on-demand", "active": None}, "2026-11-21")],
+    ids=["asked", "failed", "not in effect", "never asked", "no scanner in memory"],
+)  # fmt: skip
+def test_the_provinces_signatures_are_old_when_nobody_knows_whether_there_are_newer_ones(
+    machine: MachineMaker, differs: dict[str, object], day: str
+) -> None:
+    page = antivirus.collect(machine({}, {"tram-antivirus": json.dumps({**STATUS, **differs})}))
+    wanted = datetime.fromisoformat(f"{day}T10:00:00Z").timestamp()
+    assert values(page)['tram_antivirus_signatures_timestamp_seconds{set="province"}'] == wanted
+
+
 def test_a_scanner_that_does_not_answer_is_down_and_one_that_is_not_to_run_is_not(machine: MachineMaker) -> None:
     down = antivirus.collect(machine({}, {"tram-antivirus": json.dumps({**STATUS, "active": None})}))
     assert values(down)["tram_antivirus_engine_up"] == 0
@@ -85,7 +103,7 @@ def test_a_scanner_that_does_not_answer_is_down_and_one_that_is_not_to_run_is_no
 
 
 def test_signatures_of_1970_and_half_a_status_are_failed_readings(machine: MachineMaker) -> None:
-    old = antivirus.collect(machine({}, {"tram-antivirus": json.dumps({**STATUS, "made": "1970-01-01T00:00:00Z"})}))
+    old = antivirus.collect(machine({}, {"tram-antivirus": json.dumps({**STATUS, "asked": "1970-01-01T00:00:00Z"})}))
     assert list(old.failed) == ["signatures"]
     half = antivirus.collect(machine({}, {"tram-antivirus": '{"made": '}))
     assert list(half.failed) == ["status"]

@@ -108,9 +108,7 @@ def _status(options: argparse.Namespace, settings: Settings) -> int:
     from tram_antivirus import status
 
     seen = status.status(settings)
-    if options.metrics:
-        print(status.metrics(seen), end="")
-    elif options.json:
+    if options.json:
         print(json.dumps(seen, ensure_ascii=False))
     else:
         for key, value in seen.items():
@@ -149,5 +147,4 @@ def _arguments() -> argparse.Namespace:
         kept.add_parser(name, help=meaning).add_argument("id", metavar="ID")
     status = commands.add_parser("status", help="how this host is protected")
     status.add_argument("--json", action="store_true")
-    status.add_argument("--metrics", action="store_true", help="as Prometheus reads it")
     return parser.parse_args()
