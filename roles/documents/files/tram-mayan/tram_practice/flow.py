@@ -5,6 +5,8 @@ from __future__ import annotations
 from html import escape
 from typing import Any
 
+from django.utils import timezone
+
 WIDE, HIGH, GAP = 190, 64, 46
 DONE, HERE, LATE, AHEAD = "#2e7d32", "#1565c0", "#c62828", "#eceff1"
 
@@ -54,7 +56,7 @@ def states_of(instance: Any) -> list[dict[str, Any]]:
         state = entry.transition.destination_state_id if entry.transition else None
         if state is not None:
             who = entry.user.username if entry.user else ""
-            reached[state] = (who, entry.datetime.astimezone().strftime("%d/%m/%Y %H:%M"))
+            reached[state] = (who, timezone.localtime(entry.datetime).strftime("%d/%m/%Y %H:%M"))
     found = []
     here = instance.state_active
     for state in instance.workflow.states.order_by("completion", "label"):
