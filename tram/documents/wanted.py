@@ -17,7 +17,8 @@ CABINET = "cabinets.cabinet_view"
 DATE = "tram_practice.dates.VietnameseDate"
 BY_HAND = "SourceBackendWebForm"
 """Where people upload: Mayan makes one at its setup and calls it Default."""
-PEOPLE = "{{ workflow_instance.document.tram_people }}"
+PEOPLE = "{{ workflow_instance.document.tram_people }}{{ workflow_instance.workflow_instance.document.tram_people }}"
+"""Who may be chosen. Mayan 4.12 renders it with the flow for its form, and with the log entry to check REST."""
 SENT_TO = FieldShape(label="Nơi nhận (địa chỉ thư, cách nhau bằng dấu phẩy)")
 
 

@@ -14,7 +14,7 @@ _ROLE = json.loads(Path("/etc/mayan/settings.json").read_text(encoding="utf-8"))
 INSTALLED_APPS = [*INSTALLED_APPS, "tram_mayan.apps.TramMayanApp", "tram_practice.apps.TramPracticeApp"]
 
 # Before anything else looks at a file that was sent.
-MIDDLEWARE = (*MIDDLEWARE[:2], "tram_mayan.scan.ScanUploads", *MIDDLEWARE[2:])
+MIDDLEWARE = (*MIDDLEWARE[:2], "tram_mayan.scan.ScanUploads", *MIDDLEWARE[2:], "tram_mayan.session.KeepAlive")
 
 # What is here goes before Mayan's own translation.
 LOCALE_PATHS = [str(path) for path in sorted(Path("/usr/local/lib/tram-mayan/compiled").glob("*"))]
@@ -23,8 +23,8 @@ TRAM_SCANNER = _ROLE["scanner"]
 TRAM_SCAN_SECONDS = _ROLE["scan_seconds"]
 TRAM_PAGES = _ROLE["pages_limit"]
 
-SESSION_COOKIE_AGE = _ROLE["session_minutes"] * 60
-SESSION_SAVE_EVERY_REQUEST = True
+# Kept alive by tram_mayan.session, which is why it is a quarter longer than what is promised.
+SESSION_COOKIE_AGE = _ROLE["session_minutes"] * 75
 SESSION_COOKIE_SECURE = True
 SESSION_COOKIE_HTTPONLY = True
 CORS_ORIGIN_ALLOW_ALL = False

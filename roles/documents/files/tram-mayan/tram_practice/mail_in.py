@@ -48,7 +48,13 @@ def take(agency: str, box: dict[str, Any]) -> int:
         found = imap.uid("SEARCH", f"UNKEYWORD {mailbox.TAKEN}")[1][0] or b""
         for uid in found.decode().split():
             raw = imap.uid("FETCH", uid, "(BODY.PEEK[])")[1][0][1]
-            count += letter(agency, raw)
+            try:
+                count += letter(agency, raw)
+            except (
+                Exception
+            ):  # one letter that cannot be understood does not hold up those behind it; it stays where it is
+                logger.exception("%s: thư %s chưa thành văn bản · letter not taken: UID %s", box["user"], uid, uid)
+                continue
             imap.uid("STORE", uid, "+FLAGS.SILENT", f"({mailbox.TAKEN})")
     return count
 

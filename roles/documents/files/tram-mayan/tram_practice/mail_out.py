@@ -10,7 +10,7 @@ from email.utils import formatdate
 from typing import Any
 
 from django.contrib.auth import get_user_model
-from django.core.exceptions import ImproperlyConfigured
+from django.core.exceptions import ImproperlyConfigured, ObjectDoesNotExist
 from django.db import transaction
 from django.utils import timezone
 from mayan.apps.documents.models.document_models import Document
@@ -46,7 +46,7 @@ def send_all() -> int:
                 mailbox.send(box, letter(box, row))
                 row.sent, row.trouble = timezone.now(), ""
                 count += 1
-            except (OSError, smtplib.SMTPException, ImproperlyConfigured) as error:
+            except (OSError, smtplib.SMTPException, ImproperlyConfigured, ObjectDoesNotExist) as error:
                 row.trouble = str(error)[:500]
                 logger.error("văn bản %s chưa gửi được · not sent yet: %s", row.document, error)
             row.save()

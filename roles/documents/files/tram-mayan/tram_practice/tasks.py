@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Callable
+
 from django.db import connection
 from mayan.celery import app
 
+logger = logging.getLogger("tram_practice.tasks")
 LOCK = 0x7472616D
 
 
@@ -17,9 +21,19 @@ def tick() -> dict[str, int]:
         if not cursor.fetchone()[0]:
             return {}
         try:
-            return {"in": mail_in.take_all(), "out": mail_out.send_all(), "reminded": mail_out.remind_all()}
+            todo = {"in": mail_in.take_all, "out": mail_out.send_all, "reminded": mail_out.remind_all}
+            return {name: alone(work) for name, work in todo.items()}
         finally:
             cursor.execute("SELECT pg_advisory_unlock(%s)", [LOCK])
+
+
+def alone(work: Callable[[], int]) -> int:
+    """Letters that cannot be read do not keep others from leaving: what fails is said, and tried the next time."""
+    try:
+        return work()
+    except Exception:  # whatever it is: the journal has it with its trace
+        logger.exception("%s failed", work.__qualname__)
+        return 0
 
 
 @app.task(ignore_result=True)
