@@ -15,6 +15,8 @@ from tram_antivirus import settings as ours
 
 from .conftest import EICAR, Hub, Scanner, line
 
+pytestmark = pytest.mark.slow
+
 
 def fetch(settings: Any) -> None:
     update.fetch(settings)
@@ -196,7 +198,6 @@ def test_signatures_the_scanner_cannot_read_never_reach_it(settings: Any, hub: H
     assert hub.seen[-1] == "8?profile=province&state=failed"
 
 
-@pytest.mark.slow
 def test_a_scanner_that_is_away_gets_the_release_and_the_hub_hears_when_it_is_back(settings: Any, hub: Hub) -> None:
     hub.publish(7)
     assert "release 7 is in place" in failed(settings, "Failed")
