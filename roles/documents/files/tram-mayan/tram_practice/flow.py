@@ -15,8 +15,9 @@ def draw(title: str, states: list[dict[str, Any]], late: bool) -> str:
     """An SVG. States: label, when (text), who (text), is: done, here or ahead."""
     width = len(states) * (WIDE + GAP) + 10
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="100%" viewBox="0 0 {width} 190" preserveAspectRatio="xMinYMin meet" '
-        f'font-family="DejaVu Sans, sans-serif" role="img" aria-label="{escape(title)}">',
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="100%" viewBox="0 0 {width} 190" '
+        'preserveAspectRatio="xMinYMin meet" font-family="DejaVu Sans, sans-serif" '
+        f'role="img" aria-label="{escape(title)}">',
         f'<rect width="{width}" height="190" fill="white"/>',
         f'<text x="20" y="30" font-size="17" font-weight="bold">{escape(title)}</text>',
     ]
