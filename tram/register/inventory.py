@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 from tram.register.model import Host, Link, Province, Site
+from tram.register.plain import to_plain
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +25,10 @@ def entries(province: Province) -> Iterator[Entry]:
     """Every host of the province, in the order of the register, with what is its own; `shared` is for all of them."""
     for site in province.sites:
         for host in site.hosts:
-            yield Entry(host.inventory_name, str(host.address), groups(site, host), _own(site, host))
+            variables = _own(site, host)
+            if "board" in host.functions:
+                variables["tram_register"] = to_plain(province)
+            yield Entry(host.inventory_name, str(host.address), groups(site, host), variables)
 
 
 def all_groups(province: Province) -> tuple[str, ...]:

@@ -29,6 +29,7 @@ FUNCTIONS = (
     "documents",
     "watch_hub",
     "watch_site",
+    "board",
     "backup_hub",
     "backup",
 )
