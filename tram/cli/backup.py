@@ -8,6 +8,7 @@ import socket
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -22,8 +23,10 @@ from tram.act.target import targets
 from tram.cli.i18n import _, both
 from tram.cli.rollout_words import size
 from tram.cli.staging import centre_key
+from tram.cli.timers import print_or_install
 from tram.core.errors import BadInput, TramError
 from tram.register import Host, Province, Site, load
+from tram.rollout.timer import Call, make_units
 
 app = typer.Typer(no_args_is_help=True, help=_("Backups: what there is, whether it is whole, bringing it back."))
 
@@ -105,6 +108,44 @@ def prune(names: Names = None, *, inventory: Inventory = LAB, dry_run: DryRun = 
                 table.add_row(one.host, str(len(one.said["pruned"])), str(len(one.said["left"])))
         Console(highlight=False).print(table)
     _end(told, as_json=as_json)
+
+
+@app.command("night", help=_("Prune, then check, every backup: what a timer calls."),
+             epilog=f"{_EXAMPLES}\n\n  tram backup night\n\n{_ENDS}")  # fmt: skip
+def night(names: Names = None, *, inventory: Inventory = LAB, as_json: AsJson = False) -> None:
+    """A host whose history is missing is neither pruned nor called whole."""
+    told = _ask(inventory, names or [], ["prune"])
+    whole = [one.host for one in told if one.problem is None]
+    told = [one for one in told if one.problem] + (_ask(inventory, whole, ["check"]) if whole else [])
+    if not as_json:
+        for one in told:
+            if one.said:
+                said = _("{host}: {count} archives, whole").format(host=one.host, count=one.said["archives"])
+                Console(highlight=False).print(said, markup=False)
+    _end(told, as_json=as_json)
+
+
+@app.command("timer", help=_("Let this machine prune and check each night."),
+             epilog=f"{_EXAMPLES}\n\n"
+             "  tram backup timer -i inventories/ha-tinh\n\n"
+             f"  tram backup timer -i inventories/ha-tinh --install\n\n{_ENDS}")  # fmt: skip
+def timer(
+    *,
+    inventory: Inventory = LAB,
+    install: Annotated[bool, typer.Option("--install", help=_("Write the units for systemd, and start them."))] = False,
+) -> None:
+    """Print the two units that call `tram backup night`, or put them in place."""
+    province = load(inventory)
+    call = Call(
+        f"tram-backup-{province.code}",
+        "backup night",
+        f"prune and check the backups of {province.code} at the hub",
+        "each night",
+        # After the lines' quiet hours (role backup), when everything has come; a night missed is made up for.
+        "OnCalendar=*-*-* 22:30:00 UTC\nRandomizedDelaySec=10min\nPersistent=true\n",
+        longest=timedelta(hours=12),
+    )
+    print_or_install(make_units(province, call, project=Path.cwd()), install=install)
 
 
 @app.command(

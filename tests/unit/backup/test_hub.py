@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import getpass
+import json
 import os
+import subprocess
 from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -19,7 +22,8 @@ NOW = datetime(2026, 11, 22, 13, 0, tzinfo=UTC)
 
 @pytest.fixture
 def program() -> ModuleType:
-    """The hub's program."""
+    """The hub's program; no borg is called."""
+    load("tram_backup_reading", "backup_hub/files/tram_backup_reading.py")
     return load("tram_backup_hub", "backup_hub/files/tram-backup-hub")
 
 
@@ -72,14 +76,69 @@ def test_going_back_brings_what_was_unlinked_and_the_old_key(program: ModuleType
     assert len(hub.states(HOST)) == 2
 
 
+def says(hub: Any, *archives: dict[str, str]) -> list[Path | None]:
+    """Have borg list these from now on; the places it was asked about."""
+    asked: list[Path | None] = []
+
+    def borg(_host: str, _words: list[str], _secret: str, place: Path | None = None) -> Any:
+        asked.append(place)
+        return subprocess.CompletedProcess([], 0, json.dumps({"archives": archives}), "")
+
+    hub.borg = borg
+    return asked
+
+
+def test_an_archive_that_only_a_kept_state_has_seen_is_missed(program: ModuleType, hub: Any) -> None:
+    program.keep(hub, HOST, NOW)
+    asked = says(hub, {"id": "1", "name": "a-1"})
+    with pytest.raises(program.Tampered, match=r"1 archives are gone that nobody here pruned: a-1\."):
+        program.compared(hub, HOST, [], "s")
+    assert asked == [hub.root / "looking" / HOST]
+    assert not any((hub.root / "looking").iterdir())
+    assert (hub.states(HOST)[0] / "data/0/1").is_file()
+
+
+def test_a_state_is_looked_into_once(program: ModuleType, hub: Any) -> None:
+    program.keep(hub, HOST, NOW)
+    asked = says(hub)
+    for _ in range(2):
+        program.compared(hub, HOST, [], "s")
+    assert len(asked) == 1
+
+
+def test_what_an_archive_has_is_summed_as_a_disk_is(hub: Any, tmp_path: Path) -> None:
+    load("tram_backup", "backup/files/tram_backup/__init__.py")
+    for name in ("repository", "nightly", "bringing"):
+        module = load(f"tram_backup.{name}", f"backup/files/tram_backup/{name}.py")
+    disk = tmp_path / "disk"
+    (disk / "cur").mkdir(parents=True)
+    (disk / "cur/1:2,S").write_text("a letter", encoding="utf-8")
+    os.link(disk / "cur/1:2,S", disk / "cur/copy")
+    (disk / "link").symlink_to("cur")
+    of_disk = module.summed(disk, "/var/vmail")
+    digest = sha256(b"a letter").hexdigest()
+    entries = [
+        {"type": "d", "path": "var/vmail/cur", "size": 0, "sha256": "", "source": ""},
+        {"type": "-", "path": "var/vmail/cur/1:2,S", "size": 8, "sha256": digest, "source": ""},
+        {"type": "h", "path": "var/vmail/cur/copy", "size": 0, "sha256": "", "source": "var/vmail/cur/1:2,S"},
+        {"type": "l", "path": "var/vmail/link", "size": 0, "sha256": "", "source": "cur"},
+    ]
+    said = "".join(json.dumps(one) + "\n" for one in entries)
+    hub.borg = lambda *_: subprocess.CompletedProcess([], 0, said, "")
+    reading = load("tram_backup_reading", "backup_hub/files/tram_backup_reading.py")
+    assert reading.summed(hub, HOST, "s", "a-1", "/var/vmail") == of_disk
+    assert of_disk["files"] == 2
+
+
 def test_archives_that_nobody_pruned_and_that_are_gone_are_tampering(program: ModuleType, hub: Any) -> None:
     archives = [{"id": "1", "name": "a-1"}, {"id": "2", "name": "a-2"}]
+    says(hub)
     program.keep(hub, HOST, NOW)
-    assert program.compared(hub, HOST, archives)["archives"] == {"1": "a-1", "2": "a-2"}
+    assert program.compared(hub, HOST, archives, "s")["archives"] == {"1": "a-1", "2": "a-2"}
     with pytest.raises(program.Tampered, match=r"1 archives are gone that nobody here pruned: a-1\."):
-        program.compared(hub, HOST, archives[1:])
+        program.compared(hub, HOST, archives[1:], "s")
     with pytest.raises(program.Tampered):  # and stays so, whatever comes after
-        program.compared(hub, HOST, archives)
+        program.compared(hub, HOST, archives, "s")
 
 
 def test_old_states_go_but_never_the_newest_and_none_while_something_is_wrong(program: ModuleType, hub: Any) -> None:

@@ -77,12 +77,12 @@ class Shelf:
     """A repository of two archives."""
 
     def __init__(self, files: dict[str, int]) -> None:
-        self.files = files
+        self.files, self.settings = files, {"services": []}
 
     def archives(self) -> list[dict[str, Any]]:
         return [{"name": name, "comment": json.dumps({"mail": ["/var/vmail"]})} for name in ("a-1", "a-2")]
 
-    def borg(self, words: list[str], *, cwd: Path = Path("/")) -> str:
+    def borg(self, words: list[str], *, cwd: Path = Path("/"), watch: Any = None) -> str:
         if words[0] == "extract":
             (cwd / words[-1].rsplit("/", 1)[-1]).write_text("from the archive", encoding="utf-8")
             return ""

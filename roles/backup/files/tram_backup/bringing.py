@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import json
 import os
 import shutil
+import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from tram_backup.nightly import STAMP
-from tram_backup.repository import STATE, Failed, InTheWay, LineGone, Repository
+from tram_backup.repository import STATE, Failed, InTheWay, LineGone, Repository, Watch
 
 LOCK = Path("/run/lock/tram-backup-restore")
 SPARE = 1.05
@@ -103,10 +106,55 @@ def restore(repository: Repository, wish: Wish) -> dict[str, Any]:
                     f"{target} is there already: say --overwrite (it is kept beside), or --to DIR. Nothing was changed"
                 )
         enough(plan)
+        watch = Watch(None, 0)
         if not wish.dry:
-            for one in plan:
-                one["aside"] = bring(repository, archive["name"], one["path"], Path(one["target"]))
-        return {"archive": archive["name"], "dry_run": wish.dry, "restored": plan}
+            with paused(units(repository.settings, wish)):
+                for one in plan:
+                    target = Path(one["target"])
+                    one["aside"] = bring(repository, archive["name"], one["path"], target, watch)
+                    one.update(summed(target, one["path"]))
+        return {"archive": archive["name"], "dry_run": wish.dry, "bytes_on_line": watch.bytes, "restored": plan}
+
+
+def units(settings: dict[str, Any], wish: Wish) -> list[str]:
+    """What must not run while whole services are put in their place."""
+    services = [one for one in settings["services"] if one["service"] in wish.services and wish.to is None]
+    return [unit for one in services for unit in one.get("units", [])]
+
+
+@contextmanager
+def paused(names: list[str]) -> Iterator[None]:
+    """Those of the units that run are stopped, and started again whatever happens.
+
+    Raises: Failed.
+    """
+    systemctl = ["systemctl", "--quiet"]
+    running = [one for one in names if subprocess.run([*systemctl, "is-active", one], check=False).returncode == 0]
+    try:
+        for unit in running:
+            subprocess.run([*systemctl, "stop", unit], check=True)
+        yield
+    finally:
+        for unit in reversed(running):
+            if subprocess.run([*systemctl, "start", unit], check=False).returncode != 0:
+                print(f"tram-backup: {unit} did not start again: journalctl -u {unit}", file=sys.stderr)
+
+
+def summed(target: Path, path: str) -> dict[str, Any]:
+    """Files, bytes and one digest of what is at `target` now, under the names it has in the archive; the hub makes the
+    same of an archive (tram_backup_reading.py)."""
+    found = [target] if target.is_file() else sorted(Path(top) / name for top, _, ns in os.walk(target) for name in ns)
+    lines, size = [], 0
+    for one in found:
+        if one.is_file() and not one.is_symlink():
+            with one.open("rb") as file:
+                digest = hashlib.file_digest(file, "sha256").hexdigest()
+            length = one.stat().st_size
+            name = path.rstrip("/") + str(one)[len(str(target)) :]
+            lines.append(f"{name}\0{length}\0{digest}\n")
+            size += length
+    whole = hashlib.sha256("".join(sorted(lines)).encode(errors="surrogateescape")).hexdigest()
+    return {"files": len(lines), "bytes": size, "sha256": whole}
 
 
 def measured(repository: Repository, archive: str, path: str) -> tuple[int, int]:
@@ -145,7 +193,7 @@ def enough(plan: list[dict[str, Any]]) -> None:
             )
 
 
-def bring(repository: Repository, archive: str, path: str, target: Path) -> str | None:
+def bring(repository: Repository, archive: str, path: str, target: Path, watch: Watch) -> str | None:
     """One path, built beside its place and renamed into it; where what stood there is now."""
     target.parent.mkdir(parents=True, exist_ok=True)
     inside = path.strip("/")
@@ -154,7 +202,7 @@ def bring(repository: Repository, archive: str, path: str, target: Path) -> str 
         while True:
             try:
                 words = ["extract", "--strip-components", str(inside.count("/"))]
-                repository.borg([*words, f"::{archive}", inside], cwd=Path(scratch))
+                repository.borg([*words, f"::{archive}", inside], cwd=Path(scratch), watch=watch)
                 break
             except LineGone as error:
                 tries += 1
