@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from tram.register import Province, Site
+from tram.register.model import Province, Site
 
 OPERATOR, VIEWER = "operator", "viewer"
 

@@ -9,7 +9,7 @@ from datetime import timedelta
 from statistics import median
 from typing import Any
 
-from tram.register import Province
+from tram.register.model import Province
 from tram_board.asking import Sample
 from tram_board.readings import Answers
 from tram_board.state import ProvinceState

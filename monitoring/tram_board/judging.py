@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from tram.core.units import format_share, format_span
-from tram.register import Host, Link, Site
+from tram.register.model import Host, Link, Site
 from tram_board.readings import Readings
 from tram_board.texts import later
 from tram_board.words import Finding, Word

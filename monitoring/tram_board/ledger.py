@@ -6,10 +6,12 @@ from collections import Counter
 from collections.abc import Collection
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tram.core.errors import TramError
-from tram.ledger import Ledger
+
+if TYPE_CHECKING:
+    from tram.ledger import Ledger
 
 # A rollout that ended is shown until the next one begins.
 _SHOWN = 5
@@ -27,6 +29,9 @@ class Runs:
         if not url or (file and not Path(file).exists()):
             self.problem = "no ledger here"
             return
+        # A board without a ledger needs no database's library.
+        from tram.ledger import Ledger  # noqa: PLC0415
+
         try:
             self._ledger = Ledger(url)
         except TramError as error:

@@ -9,7 +9,7 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from tram.register import Site
+from tram.register.model import Site
 from tram_board.judging import share, span
 from tram_board.places import TILE_HEIGHT, TILE_WIDTH, Plate
 from tram_board.texts import translations

@@ -11,7 +11,7 @@ import os
 import re
 import secrets
 import stat
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -19,12 +19,13 @@ from threading import Lock
 from typing import Any
 
 from argon2 import PasswordHasher
-from argon2.exceptions import InvalidHashError, VerificationError
+from argon2.exceptions import InvalidHash, VerificationError
 
 from tram.core.errors import BadInput
 from tram_board.access import OPERATOR, VIEWER, Person
 
 SHORTEST_PASSWORD = 12
+ACCOUNTS, KEY = "people.json", "session.key"
 _NAME = re.compile(r"[a-z][a-z0-9._-]{0,31}")
 _hasher = PasswordHasher()
 # One at a time: each costs 64 MB, and a crowd of wrong passwords is not to cost more.
@@ -85,7 +86,7 @@ def check(accounts: Mapping[str, Account], name: str, password: str) -> Account 
     with _one:
         try:
             _hasher.verify(account.password if account else _NOBODY, password)
-        except (VerificationError, InvalidHashError):
+        except (VerificationError, InvalidHash):
             return None
     return account
 
@@ -108,6 +109,32 @@ def write_account(path: Path, person: Person, password: str) -> None:
         for name, one in sorted(accounts.items())
     }
     write_private(path, json.dumps({"version": 1, "people": people}, indent=2) + "\n")
+
+
+def make_person(folder: Path, sites: Collection[str], person: Person, password: str) -> None:
+    """Make an account of the board whose files are in `folder`, or give one a new password.
+
+    Raises: BadInput.
+    """
+    if person.role == VIEWER and person.site not in sites:
+        raise BadInput(f'a viewer needs a site of the register, not "{person.site or ""}"', hint="tram sites list")
+    if person.role != VIEWER and (person.role != OPERATOR or person.site):
+        raise BadInput("the role is operator, or viewer with a site", hint="tram board person --help")
+    folder.mkdir(mode=0o750, parents=True, exist_ok=True)
+    write_account(folder / ACCOUNTS, person, password)
+
+
+def prepare(folder: Path) -> bool:
+    """Make what a board cannot start without, where it is missing: a key, and accounts of nobody. Says whether it did.
+
+    Raises: AccountsUnreadable.
+    """
+    missing = [name for name in (ACCOUNTS, KEY) if not (folder / name).exists()]
+    if ACCOUNTS in missing:
+        write_private(folder / ACCOUNTS, json.dumps({"version": 1, "people": {}}) + "\n")
+    read_accounts(folder / ACCOUNTS)
+    read_secret(folder / KEY)
+    return bool(missing)
 
 
 def write_private(path: Path, text: str) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil, sqrt
 
-from tram.register import Province, Site, Tier
+from tram.register.model import Province, Site, Tier
 
 TILE_WIDTH, TILE_HEIGHT, GAP = 118, 44, 6
 MOST_COLUMNS = 12

@@ -6,10 +6,10 @@ from datetime import UTC, datetime, timedelta
 
 import uvicorn
 
-from tram.register import load
 from tram_board.asking import Source
 from tram_board.ledger import Runs
 from tram_board.people import read_accounts, read_secret
+from tram_board.province import read_register
 from tram_board.session import Sessions
 from tram_board.settings import Settings
 from tram_board.watcher import LOOKED, Watcher
@@ -21,7 +21,7 @@ def assemble(settings: Settings) -> Board:
 
     Raises: BadInput for a register, accounts or key that will not do. A hub that does not answer is no error: shown.
     """
-    province = load(settings.register_dir)
+    province = read_register(settings.register)
     read_accounts(settings.accounts)
     watcher = Watcher(
         province,

@@ -1,41 +1,39 @@
-"""What a board is told: one file, board.toml."""
+"""What a board is told: one file, board.toml. Read with the standard library alone: a host has no pydantic 2."""
 
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from typing import Any
 
 from tram.core.errors import BadInput
+from tram_board.people import ACCOUNTS, KEY
 from tram_board.words import VERBS
 
+_HINT = "docs/contracts/board.md has an example"
+_TEXTS = ("register", "folder", "source", "source_ca", "runbooks", "ledger", "host")
+_NUMBERS = {"port": (1, 65535), "interval_seconds": (5, 3600)}
+_KEYS = {*_TEXTS, *_NUMBERS, "plain_http", "verbs"}
 
-class Settings(BaseModel):
-    """The keys of board.toml: docs/contracts/board.md."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The keys of board.toml: docs/contracts/board.md. `register` is a folder, or a file of the register as data."""
 
-    register_dir: Path = Field(alias="register")
+    register: Path
+    folder: Path
     source: str = "http://127.0.0.1:8428"
     source_ca: Path | None = None
-    folder: Path
     runbooks: Path | None = None
     ledger: str | None = None
     host: str = "127.0.0.1"
-    port: int = Field(default=8460, ge=1, le=65535)
+    port: int = 8460
     plain_http: bool = False
-    interval_seconds: int = Field(default=60, ge=5, le=3600)
+    interval_seconds: int = 60
     verbs: tuple[str, ...] = tuple(VERBS)
-
-    @field_validator("verbs")
-    @classmethod
-    def _known(cls, verbs: tuple[str, ...]) -> tuple[str, ...]:
-        strange = sorted(set(verbs) - set(VERBS))
-        if strange or not verbs:
-            raise ValueError(f"unknown: {', '.join(strange) or 'nothing'}; there are {', '.join(VERBS)}")
-        return tuple(verb for verb in VERBS if verb in verbs)
 
     @property
     def interval(self) -> timedelta:
@@ -45,12 +43,12 @@ class Settings(BaseModel):
     @property
     def accounts(self) -> Path:
         """The file of local accounts."""
-        return self.folder / "people.json"
+        return self.folder / ACCOUNTS
 
     @property
     def secret(self) -> Path:
         """The key sessions are signed with."""
-        return self.folder / "session.key"
+        return self.folder / KEY
 
 
 def read_settings(path: Path) -> Settings:
@@ -59,11 +57,40 @@ def read_settings(path: Path) -> Settings:
     Raises: BadInput with every wrong key.
     """
     try:
-        return Settings.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+        found = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise BadInput(f"{path}: {error.strerror}", hint="docs/contracts/board.md has an example") from error
-    except tomllib.TOMLDecodeError as error:
-        raise BadInput(f"{path}: is no TOML: {error}", hint="docs/contracts/board.md has an example") from error
-    except ValidationError as error:
-        wrong = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
-        raise BadInput(f"{path}: {wrong}", hint="docs/contracts/board.md has an example") from error
+        raise BadInput(f"{path}: {error.strerror}", hint=_HINT) from error
+    except ValueError as error:
+        raise BadInput(f"{path}: is no TOML: {error}", hint=_HINT) from error
+    wrong = [f"{key}: there is no such key" for key in sorted(found.keys() - _KEYS)]
+    wrong += [f"{key}: is missing" for key in ("register", "folder") if key not in found]
+    wrong += [f"{key}: {said}" for key, value in found.items() if key in _KEYS and (said := _wrong(key, value))]
+    if wrong:
+        raise BadInput(f"{path}: {'; '.join(wrong)}", hint=_HINT)
+    return Settings(**_read(found))
+
+
+def _wrong(key: str, value: object) -> str:
+    """Why a value will not do, or nothing."""
+    if key in _NUMBERS:
+        low, high = _NUMBERS[key]
+        fits = isinstance(value, int) and not isinstance(value, bool) and low <= value <= high
+        return "" if fits else f"must be a whole number from {low} to {high}"
+    if key == "plain_http":
+        return "" if isinstance(value, bool) else "must be true or false"
+    if key == "verbs":
+        strange = [str(one) for one in value if one not in VERBS] if isinstance(value, list) else [str(value)]
+        return (
+            f"unknown: {', '.join(strange) or 'nothing'}; there are {', '.join(VERBS)}" if strange or not value else ""
+        )
+    return "" if isinstance(value, str) and value else "must be a text"
+
+
+def _read(found: Mapping[str, Any]) -> dict[str, Any]:
+    read = dict(found)
+    for key in ("register", "folder", "source_ca", "runbooks"):
+        if key in read:
+            read[key] = Path(read[key])
+    if "verbs" in read:
+        read["verbs"] = tuple(verb for verb in VERBS if verb in read["verbs"])
+    return read

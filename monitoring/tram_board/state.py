@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from tram.register import Province, Site
+from tram.register.model import Province, Site
 from tram_board.asking import Source
 from tram_board.judging import JUDGES, Bench, Limits, concerns, heard, stale
 from tram_board.readings import BY_HOST, Readings, gather

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tram.register import Province, Site
+from tram.register.model import Province, Site
 from tram_board.state import ProvinceState, SiteState
 from tram_board.texts import later
 from tram_board.words import Finding, Word

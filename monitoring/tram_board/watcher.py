@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from threading import Lock, Thread
 
-from tram.register import Province
+from tram.register.model import Province
 from tram_board.asking import NotAnswered, Series, Source
 from tram_board.places import Plate, plates
 from tram_board.readings import ABROAD, Answers, ask

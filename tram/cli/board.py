@@ -13,9 +13,9 @@ from rich.markup import escape
 
 from tram.cli.i18n import _
 from tram.core.errors import BadInput
-from tram.register import load
-from tram_board.access import OPERATOR, VIEWER, Person
-from tram_board.people import write_account
+from tram_board.access import Person
+from tram_board.people import make_person
+from tram_board.province import read_register
 from tram_board.settings import read_settings
 
 SERVE_EXAMPLES = """\
@@ -53,14 +53,9 @@ def person(
 ) -> None:
     """Ask for the password (or read it from standard input) and write the account down."""
     read = read_settings(settings)
-    known = [one.code for one in load(read.register_dir).sites]
-    if role == VIEWER and site not in known:
-        raise BadInput(f'a viewer needs a site of the register, not "{site or ""}"', hint="tram sites list")
-    if role != VIEWER and (role != OPERATOR or site):
-        raise BadInput("the role is operator, or viewer with a site", hint="tram board person --help")
+    known = [one.code for one in read_register(read.register).sites]
     password = _asked() if sys.stdin.isatty() else sys.stdin.readline().rstrip("\n")
-    read.folder.mkdir(mode=0o750, parents=True, exist_ok=True)
-    write_account(read.accounts, Person(name, role, site), password)
+    make_person(read.folder, known, Person(name, role, site), password)
     Console(highlight=False).print(escape(_("{name} can log in").format(name=name)))
 
 

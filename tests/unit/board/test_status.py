@@ -85,10 +85,10 @@ def test_exporters_of_the_board_have_intervals() -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("", "register: Field required"),
-        ('register = "x"\nfolder = "y"\nport = 0', "port: Input should be greater"),
+        ("", "register: is missing"),
+        ('register = "x"\nfolder = "y"\nport = 0', "port: must be a whole number from 1 to 65535"),
         ('register = "x"\nfolder = "y"\nverbs = ["reech"]', "unknown: reech"),
-        ('register = "x"\nfolder = "y"\ncolour = "red"', "colour: Extra inputs"),
+        ('register = "x"\nfolder = "y"\ncolour = "red"', "colour: there is no such key"),
         ("register = ", "is no TOML"),
     ],
 )
