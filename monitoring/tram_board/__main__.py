@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tram.core.errors import BadInput, TramError
 from tram_board.access import OPERATOR, VIEWER, Person
-from tram_board.people import make_person, prepare
+from tram_board.people import make_person, prepare, remove_account
 from tram_board.province import read_register
 from tram_board.settings import Settings, read_settings
 
@@ -31,9 +31,13 @@ def _do(given: argparse.Namespace, settings: Settings) -> None:
     if given.what == "prepare":
         print("changed" if prepare(settings.folder) else "ready")
     elif given.what == "person":
+        if given.remove:
+            remove_account(settings.accounts, given.name)
+            print(f"{given.name}: đã xóa · is gone")
+            return
         known = [site.code for site in read_register(settings.register).sites]
         password = asked() if sys.stdin.isatty() else sys.stdin.readline().rstrip("\n")
-        make_person(settings.folder, known, Person(given.name, given.role, given.site), password)
+        make_person(settings.folder, known, Person(given.name, given.role or "", given.site), password)
         print(f"{given.name}: đăng nhập được · can log in")
     else:
         from tram_board.serving import serve  # noqa: PLC0415 a whole web server: not for an account
@@ -60,8 +64,9 @@ def _parser() -> argparse.ArgumentParser:
     what.add_parser("prepare", help="tạo khóa · make the key and an empty file of accounts")
     person = what.add_parser("person", help="tạo tài khoản · make an account; its password from standard input")
     person.add_argument("name")
-    person.add_argument("--role", choices=(OPERATOR, VIEWER), required=True)
+    person.add_argument("--role", choices=(OPERATOR, VIEWER))
     person.add_argument("--site")
+    person.add_argument("--remove", action="store_true", help="xóa tài khoản · take the account away")
     return parser
 
 

@@ -104,6 +104,22 @@ def write_account(path: Path, person: Person, password: str) -> None:
     except ValueError as error:
         raise BadInput(str(error), hint="docs/contracts/board.md") from error
     accounts[person.name] = account
+    _write(path, accounts)
+
+
+def remove_account(path: Path, name: str) -> None:
+    """Take an account away; who is logged in with it is so no longer.
+
+    Raises: BadInput for a name nobody has; AccountsUnreadable.
+    """
+    accounts = read_accounts(path)
+    if name not in accounts:
+        raise BadInput(f'nobody is called "{name}"', hint=f"there are: {', '.join(sorted(accounts)) or 'none'}")
+    del accounts[name]
+    _write(path, accounts)
+
+
+def _write(path: Path, accounts: Mapping[str, Account]) -> None:
     people = {
         name: {"role": one.person.role, "site": one.person.site, "password": one.password}
         for name, one in sorted(accounts.items())
@@ -131,7 +147,7 @@ def prepare(folder: Path) -> bool:
     """
     missing = [name for name in (ACCOUNTS, KEY) if not (folder / name).exists()]
     if ACCOUNTS in missing:
-        write_private(folder / ACCOUNTS, json.dumps({"version": 1, "people": {}}) + "\n")
+        _write(folder / ACCOUNTS, {})
     read_accounts(folder / ACCOUNTS)
     read_secret(folder / KEY)
     return bool(missing)

@@ -14,7 +14,7 @@ from rich.markup import escape
 from tram.cli.i18n import _
 from tram.core.errors import BadInput
 from tram_board.access import Person
-from tram_board.people import make_person
+from tram_board.people import make_person, remove_account
 from tram_board.province import read_register
 from tram_board.settings import read_settings
 
@@ -47,12 +47,17 @@ def serve(settings: File = _DEFAULT) -> None:
 def person(
     name: Annotated[str, typer.Argument(metavar="NAME", help=_("The account's name: a post, not a person's."))],
     *,
-    role: Annotated[str, typer.Option("--role", help=_("operator sees everything; viewer one site and below."))],
+    role: Annotated[str, typer.Option("--role", help=_("operator sees everything; viewer one site and below."))] = "",
     site: Annotated[str | None, typer.Option("--site", help=_("The viewer's site."))] = None,
+    remove: Annotated[bool, typer.Option("--remove", help=_("Take the account away."))] = False,
     settings: File = _DEFAULT,
 ) -> None:
     """Ask for the password (or read it from standard input) and write the account down."""
     read = read_settings(settings)
+    if remove:
+        remove_account(read.accounts, name)
+        Console(highlight=False).print(escape(_("{name} can no longer log in").format(name=name)))
+        return
     known = [one.code for one in read_register(read.register).sites]
     password = _asked() if sys.stdin.isatty() else sys.stdin.readline().rstrip("\n")
     make_person(read.folder, known, Person(name, role, site), password)

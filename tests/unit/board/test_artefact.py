@@ -56,10 +56,10 @@ def test_it_makes_its_key_and_people_by_itself(host: Path) -> None:
 @pytest.mark.slow
 def test_the_web_server_is_assembled_without_what_a_host_lacks(host: Path) -> None:
     assert run(host, "prepare").returncode == 0
-    (host / "board.toml").write_text((host / "board.toml").read_text() + 'host = "300.0.0.1"\n')
+    (host / "board.toml").write_text((host / "board.toml").read_text() + 'host = "192.0.2.77"\n')
     said = run(host, "serve")
     assert "ModuleNotFoundError" not in said.stderr
-    assert "300.0.0.1" in said.stderr
+    assert "192.0.2.77" in said.stderr
 
 
 @pytest.mark.slow
@@ -76,3 +76,13 @@ def test_a_person_that_will_not_do_is_told_in_a_line_and_not_made(host: Path, wo
     assert (done.returncode, len(done.stderr.splitlines())) == (2, 1)
     assert said in done.stderr
     assert not (host / "state/people.json").exists()
+
+
+@pytest.mark.slow
+def test_who_is_taken_away_is_gone_and_nobody_else(host: Path) -> None:
+    for name in ("truc", "truc2"):
+        assert run(host, "person", name, "--role", "operator", given="correct horse battery\n").returncode == 0
+    assert run(host, "person", "truc", "--remove").returncode == 0
+    assert list(json.loads((host / "state/people.json").read_text())["people"]) == ["truc2"]
+    assert (done := run(host, "person", "truc", "--remove")).returncode == 2
+    assert done.stderr == 'nobody is called "truc" (there are: truc2)\n'
