@@ -1,0 +1,1 @@
+../../mail/library/tram_files.py
