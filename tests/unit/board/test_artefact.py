@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 import zipfile
@@ -24,6 +25,16 @@ def test_the_artefact_is_built_from_these_sources() -> None:
     build = [sys.executable, REPO / "scripts/build-board", "--check"]
     said = subprocess.run(build, capture_output=True, text=True, check=False)
     assert (said.returncode, said.stdout) == (0, "up to date\n"), said.stderr
+
+
+def test_every_runbook_an_alert_names_is_beside_it() -> None:
+    """By links, so that whoever mends a page needs nothing more."""
+    there = {path.name: path for path in (REPO / "roles/board/files/runbooks").iterdir()}
+    rules = "".join(path.read_text(encoding="utf-8") for path in (REPO / "monitoring/rules").glob("*.yml"))
+    named = set(re.findall(r"runbook: docs/runbooks/([a-z-]+\.md)", rules))
+    assert named
+    assert named - there.keys() == set()
+    assert {path.resolve() for path in there.values()} == {REPO / "docs/runbooks" / name for name in there}
 
 
 @pytest.fixture
