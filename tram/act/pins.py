@@ -63,3 +63,14 @@ class Pins:
             text = self.path.read_bytes()
             glue = "\n" if text and not text.endswith(b"\n") else ""
             file.write(f"{glue}{','.join(target.pin_names)} {key.get_name()} {key.get_base64()}\n".encode())
+
+    def forget(self, target: Target) -> None:
+        """Trust none of the keys pinned under the target's names any more; other lines stay as they are."""
+        if not self.path.exists():
+            return
+        with self.path.open("r+", encoding="utf-8") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            kept = [line for line in file if not set(line.split(" ", 1)[0].split(",")) & set(target.pin_names)]
+            file.seek(0)
+            file.truncate()
+            file.writelines(kept)

@@ -41,13 +41,13 @@ def identity(province: str) -> str:
     return f"centre@{province}"
 
 
-def allowed_signers(province: Province) -> str:
-    """The file `allowed_signers` of this province's sites: one line, good for orders only.
+def allowed_signers(province: Province, namespace: str = NAMESPACE) -> str:
+    """The file `allowed_signers` of this province's sites: one line, good for orders only (or for `namespace`).
 
     Source: ssh-keygen(1), ALLOWED SIGNERS.
     """
     public = run(["ssh-keygen", "-y", "-f", centre_key(province)]).stdout.split()
-    return f'{identity(province.code)} namespaces="{NAMESPACE}" {public[0]} {public[1]}\n'
+    return f'{identity(province.code)} namespaces="{namespace}" {public[0]} {public[1]}\n'
 
 
 def sign(order: Order, key: Path) -> str:
@@ -55,10 +55,10 @@ def sign(order: Order, key: Path) -> str:
     return sign_bytes(order.canonical(), key)
 
 
-def sign_bytes(document: bytes, key: Path) -> str:
-    """The signature of a document (UTF-8), armored as OpenSSH writes it.
+def sign_bytes(document: bytes, key: Path, namespace: str = NAMESPACE) -> str:
+    """The signature of a document (UTF-8), armored as OpenSSH writes it; good for nothing outside its namespace.
 
     Raises: ProgramFailed when the key cannot sign.
     Source: PROTOCOL.sshsig of OpenSSH.
     """
-    return run(["ssh-keygen", "-Y", "sign", "-q", "-n", NAMESPACE, "-f", key], stdin=document.decode()).stdout
+    return run(["ssh-keygen", "-Y", "sign", "-q", "-n", namespace, "-f", key], stdin=document.decode()).stdout

@@ -136,6 +136,15 @@ def power(host: str, action: Annotated[str, typer.Argument(help="cut | on")], na
     _say(f"{host}: power {action}")
 
 
+@app.command()
+def renew(host: str, name: Name = None) -> None:
+    """Throw a host's disk away and boot it bare, as a machine just delivered; prints the fingerprint of its new key.
+
+    Example: tram lab renew huong-khe-srv1
+    """
+    typer.echo(open_lab(name).renew(host))
+
+
 def _links(links: list[LinkState]) -> Table:
     table = Table("line of", "state", "down", "up", "RTT", "loss", "carried down", "carried up")
     for link_state in links:

@@ -45,6 +45,8 @@ COMMANDS = {
         _("An outbreak: make a signature, publish it, follow it, see findings."),
     ),
     "backup": ("tram.cli.backup:app", _("Backups: what there is, whether it is whole, bringing it back.")),
+    "replace": ("tram.cli.rebuild:replace", _("A dead host's work on a new machine: roles, backup, proof, its place.")),
+    "drill": ("tram.cli.rebuild:app", _("Drills: show that what must work one day does work.")),
     "courier": (
         "tram.cli.courier:app",
         _("A USB stick goes where the line does not: pack at the centre, load and return at the site, unpack here."),

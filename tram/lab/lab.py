@@ -146,6 +146,26 @@ class Lab:
         machine.start()
         machine.wait_up()
 
+    def renew(self, host: str) -> str:
+        """Throw a host's disk away and boot it bare, as a machine just delivered; the fingerprint of its new key.
+
+        What is pinned for the old one stays: whoever comes to the new one has to be told its fingerprint.
+        """
+        machine = self.machine(host)
+        machine.cut_power()
+        image = machine.image.resolve()
+        shutil.rmtree(machine.upper.parent)
+        state = self.paths.state
+        public = machine.make_disk(image, _keys(state, (state / "root_password").read_text().strip()))
+        self.power_on(host)
+        return run(["ssh-keygen", "-l", "-f", "-"], stdin=public).stdout.split()[1]
+
+
+def _keys(state: Path, password: str) -> Keys:
+    """What every disk of a lab is given."""
+    hashed = run(["openssl", "passwd", "-6", "-stdin"], stdin=f"{password}\n").stdout.strip()
+    return Keys((state / "root_key.pub").read_text(), hashed)
+
 
 def _state(machine: Machine) -> str:
     if machine.init_pid() is None:
@@ -234,8 +254,7 @@ def _make_disks(lab: Lab, images: Mapping[str, Path], say: Say) -> None:
     file = state / "root_password"
     file.touch(mode=0o600)
     file.write_text(f"{password}\n")
-    hashed = run(["openssl", "passwd", "-6", "-stdin"], stdin=f"{password}\n").stdout.strip()
-    keys = Keys((state / "root_key.pub").read_text(), hashed)
+    keys = _keys(state, password)
     say(f"making {len(lab.machines)} disks")
     host_keys = {
         host.inventory_name: lab.machine(host.inventory_name).make_disk(images[host.suite], keys)

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -106,7 +107,8 @@ def contents(hub: Any, host: str, passphrase: str, wanted: str) -> dict[str, Any
         service: [{"path": path, **summed(hub, host, passphrase, archive["name"], path)} for path in paths]
         for service, paths in json.loads(archive["comment"] or "{}").items()
     }
-    return {"archive": archive["name"], "at": archive["time"], "line_bytes": stats["compressed_size"],
+    at = datetime.strptime(archive["name"].rpartition("-")[2], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
+    return {"archive": archive["name"], "at": at.strftime("%Y-%m-%dT%H:%M:%SZ"), "line_bytes": stats["compressed_size"],
             "services": services}  # fmt: skip
 
 

@@ -1,0 +1,63 @@
+"""The certificate of a restore: what was proven of which backup, when and how long it took; signed by the centre.
+
+Whoever doubts it needs OpenSSH only: the certificate, its signature and the file of signers lie side by side.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from tram.bundle.signing import allowed_signers, centre_key, identity, sign_bytes
+from tram.core.canonical import dumps
+from tram.core.run import run
+from tram.register import Province
+
+NAMESPACE = "tram-restore-proof"
+
+
+def text(host: str, site: str, report: Mapping[str, Any], ended: datetime, fate: str) -> bytes:
+    """What is signed. `fate`: what became of the machine."""
+    contents, done = report["contents"], report["done"]
+    began = datetime.fromisoformat(report["began"])
+    return dumps(
+        {
+            "what": "restore proven",
+            "host": host,
+            "site": site,
+            "backup": contents["archive"],
+            "backup_at": contents["at"],
+            "proven_at": ended.strftime("%Y-%m-%dT%H:%M:%SZ"),
+            "services": contents["services"],
+            "compared": done["compare"]["said"],
+            "verified": "playbooks/ops/prove.yml",
+            "rto_seconds": round((ended - began).total_seconds()),
+            "steps_seconds": {name: done[name]["seconds"] for name in done},
+            "bytes_on_line": sum(one["bytes_on_line"] for one in done["restore"]["said"].values()),
+            "machine": report["machine"],
+            "machine_then": fate,
+        }
+    )
+
+
+def issue(province: Province, document: bytes, folder: Path, name: str) -> Path:
+    """Write it, its signature and who may sign; where it is.
+
+    Raises: BadInput when the centre's key is readable by others; ProgramFailed.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / f"{name}.json"
+    signature = sign_bytes(document, centre_key(province), NAMESPACE)
+    (folder / "allowed_signers").write_text(allowed_signers(province, NAMESPACE), encoding="utf-8")
+    file.with_name(f"{file.name}.sig").write_text(signature, encoding="utf-8")
+    file.write_bytes(document)
+    run(["ssh-keygen", *check_words(province, file)], stdin=document.decode())
+    return file
+
+
+def check_words(province: Province, file: Path) -> list[str]:
+    """ssh-keygen's words that verify a certificate given as its input."""
+    signers = file.with_name("allowed_signers")
+    return ["-Y", "verify", "-f", str(signers), "-I", identity(province.code), "-n", NAMESPACE, "-s", f"{file}.sig"]
