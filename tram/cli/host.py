@@ -100,11 +100,7 @@ def bootstrap_hosts(
     """Bootstrap the hosts and print how each one ended."""
     province = load(inventory)
     chosen = targets(province, hosts or [], every=every)
-    if fingerprint and not re.fullmatch(r"SHA256:[A-Za-z0-9+/]{43}", fingerprint):
-        raise BadInput(
-            f"--fingerprint {fingerprint}: is no SHA256 fingerprint",
-            hint="it reads SHA256: and 43 letters (ssh-keygen -l)",
-        )
+    first = first_contact(fingerprint, accept_new=accept_new)
     if fingerprint and len(chosen) != 1:
         raise BadInput(f"--fingerprint is one host's, and {len(chosen)} were named", hint="name one host at a time")
     if password_file and ask_password:
@@ -116,7 +112,7 @@ def bootstrap_hosts(
         user=user,
         password=password,
         agent=not province.lab,
-        first=FirstContact(fingerprint, accept_new),
+        first=first,
         dry_run=dry_run,
     )
     owner = f"tram@{province.code}"
@@ -138,6 +134,19 @@ def bootstrap_hosts(
         _show(results, dry_run=dry_run)
     if any(result.outcome is not Outcome.DONE for result in results):
         raise typer.Exit(1)
+
+
+def first_contact(fingerprint: str, *, accept_new: bool) -> FirstContact:
+    """What the operator gave to vouch for a machine.
+
+    Raises: BadInput.
+    """
+    if fingerprint and not re.fullmatch(r"SHA256:[A-Za-z0-9+/]{43}", fingerprint):
+        raise BadInput(
+            f"--fingerprint {fingerprint}: is no SHA256 fingerprint",
+            hint="it reads SHA256: and 43 letters (ssh-keygen -l)",
+        )
+    return FirstContact(fingerprint, accept_new)
 
 
 def _plain(result: HostResult) -> dict[str, Any]:

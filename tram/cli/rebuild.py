@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import shlex
 import shutil
 from collections.abc import Iterator
@@ -21,13 +20,13 @@ from tram.act.backup import AT_HOST, LONG
 from tram.act.bootstrap import Entry
 from tram.act.certificate import check_words, issue, text
 from tram.act.come import come
-from tram.act.connect import FirstContact
 from tram.act.outcome import IdentityChanged, IdentityUnknown, LoginRefused, NotReached, StepFailed
 from tram.act.password import read_password
 from tram.act.pins import Pins
 from tram.act.rebuild import STEPS, Book, Job, look, opened, play, rebuild, shut_out
 from tram.act.target import Target, targets
 from tram.cli.backup import LAB, AsJson, DryRun, Inventory
+from tram.cli.host import first_contact
 from tram.cli.i18n import _
 from tram.cli.rollout_words import size
 from tram.cli.staging import centre_key
@@ -192,13 +191,8 @@ def _host(province: Province, wanted: str) -> tuple[Site, Host]:
 
 
 def _entry(province: Province, fingerprint: str, user: str, password_file: Path | None, *, accept_new: bool) -> Entry:
-    if fingerprint and not re.fullmatch(r"SHA256:[A-Za-z0-9+/]{43}", fingerprint):
-        raise BadInput(
-            f"--fingerprint {fingerprint}: is no SHA256 fingerprint",
-            hint="it reads SHA256: and 43 letters (ssh-keygen -l)",
-        )
     password = read_password(password_file) if password_file else None
-    return Entry(user, password, agent=not province.lab, first=FirstContact(fingerprint, accept_new))
+    return Entry(user, password, agent=not province.lab, first=first_contact(fingerprint, accept_new=accept_new))
 
 
 def _job(province: Province, host: Host, machine: Target, entry: Entry, *, drill: bool) -> Job:
