@@ -145,7 +145,7 @@ class _Record:
     """The staging's run in the ledger. Bytes are written down as they come: killed, they still count."""
 
     def __init__(self, ledger: Ledger, province: Province, policy: Policy, order: Order) -> None:
-        self.ledger, self.policy, self.hub = ledger, policy, province.hub.code
+        self.ledger, self.policy, self.order, self.hub = ledger, policy, order, province.hub.code
         self.run = new_run_id(utc_now())
         self.sites = {host.inventory_name: site.code for site, host in order.hosts}
         self.cached = set()
@@ -180,6 +180,8 @@ class _Record:
                 self.ledger.heard(self.run, host.host, bytes_down=host.prepared.lists + host.prepared.runtime)
         for name, site in self.sites.items():
             outcome, reason, waits = _outcome(staged, name, (site, self.hub))
+            if waits == "cap" and self.order.max_bytes is not None:
+                waits = ""  # the cap was this call's, not the night's
             self.ledger.finish(self.run, name, outcome, reason, next_try=_again(self.policy, waits))
 
 

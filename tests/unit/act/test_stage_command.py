@@ -207,6 +207,15 @@ def test_what_is_over_the_cap_waits_for_another_night_and_is_seen(tram: Run, nig
     assert (again.exit_code, "over the cap" in again.stderr) == (1, True)
 
 
+def test_what_a_person_capped_himself_is_not_left_for_another_night(tram: Run, night: Ledger) -> None:
+    stand(night, FAR)
+    capped = came(Standing(FAR, "huong-khe", prepared=Prepared(1000), why="cap"))
+    assert tram("wave", "mail", "--limit", FAR, "--now", "--max-bytes", "1000", staged=capped).exit_code == 1
+    rest = tram("night", staged=came(Standing(FAR, "huong-khe", prepared=Prepared(1_500_000))))
+    assert rest.exit_code == 0, rest.output
+    assert staging.spent_tonight(night, night_now())["huong-khe"] == 1_501_000
+
+
 def test_what_fails_at_a_cache_fails_the_hosts_behind_it(tram: Run, night: Ledger) -> None:
     stand(night, NEAR)
     staged = came(Standing(NEAR, "so-noi-vu"), problems=(("bash.deb", "404 Not Found"),))
