@@ -67,7 +67,9 @@ def test_going_back_brings_what_was_unlinked_and_the_old_key(program: ModuleType
     commit(hub, 9)
     program.keep(hub, HOST, NOW + timedelta(days=1))
     assert "replaced" in program.status(hub)[0]["tampered"]
+    (hub.root / "home/.config/borg/security/id").mkdir(parents=True)
     told = program.rollback(hub, HOST, hub.states(HOST)[0].name)
+    assert not (hub.root / "home/.config/borg/security").exists()
     assert (repository / "config").read_text(encoding="utf-8") == "key 1"
     assert (repository / "data/0/1").read_text(encoding="utf-8") == "segment 1"
     assert program.newest(repository) == 5
