@@ -49,7 +49,7 @@ def test_text_files_end_their_lines(repository: Any) -> None:
 def test_every_link_of_a_page_leads_somewhere(repository: Any) -> None:
     dead = []
     for place, line in repository.lines(suffix=".md"):
-        page = repository.root / place.rpartition(":")[0]
+        page = (repository.root / place.rpartition(":")[0]).resolve()
         for target in LINK.findall(line):
             base = repository.root if target.startswith("/") else page.parent
             if not (base / target.lstrip("/")).exists():
