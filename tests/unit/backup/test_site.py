@@ -64,6 +64,12 @@ def test_each_of_borgs_ends_has_words_of_ours(parts: SimpleNamespace, said: str,
     assert means in str(found)
 
 
+def test_a_new_machine_finds_the_backup_of_the_dead_one(parts: SimpleNamespace) -> None:
+    found = parts.repository.explained(HUB, 2, "A repository already exists at ssh://tram-backup@192.0.2.10:8422/x.")
+    assert isinstance(found, parts.repository.Failed)
+    assert "already exists" in str(found)
+
+
 @pytest.mark.parametrize(
     "said", ["Connection closed by remote host", "ssh: connect: No route to host", "Failed to acquire the lock"]
 )

@@ -103,6 +103,8 @@ _SAID: tuple[tuple[tuple[str, ...], str], ...] = (
      "this is the backup of another host, or {where} gave it another place: {last}. Nothing was changed"),
     (("information obtained from the security directory is newer", "this is either an attack"),
      "{where} has an older state than this host knows of: after a rollback there, run tram-backup forget"),
+    # Its address begins with ssh:, which is no word about the line.
+    (("repository already exists",), "{where} has a backup of this host already: {last}"),
     (("repository does not exist", " does not exist."),
      "{where} has no backup of this host any more, though it had one: ask the centre, tram backup list"),
     (("no space left", "quota", "insufficient free space"), "{where} has no room for this host's backup: {last}"),
