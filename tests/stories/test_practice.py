@@ -223,7 +223,7 @@ def test_one_document_gets_one_number_and_a_refused_step_costs_none(applied: Off
     number = int(clerk.noted(document)["so_den"])
     status, said = head.step(document, "Phân công", nguoi_xu_ly="thu-tt", han_xu_ly="25/12/2026")
     assert status == 400
-    assert "không làm việc ở đơn vị này" in said
+    assert "không thuộc các lựa chọn" in said
     status, said = head.step(document, "Phân công", nguoi_xu_ly="vien-snv", han_xu_ly="mai")
     assert status == 400
     assert "25/12/2026" in said
