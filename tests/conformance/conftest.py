@@ -129,7 +129,9 @@ def _snapshot(folder: Path) -> dict[str, tuple[str, int, str]]:
             content = "(archive)"
         name = path.relative_to(folder).as_posix()
         if "~" in name:
+            # Named by process and second, so their order says nothing: all of one file's together.
             name = name.split(".", 2)[0] + ".backup"
+            content = "".join(sorted([*found.get(name, ("", 0, ""))[2].splitlines(True), content]))
         found[name] = (kind, path.lstat().st_mode, content)
     return found
 

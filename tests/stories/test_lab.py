@@ -6,6 +6,7 @@ import os
 import signal
 import time
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,10 @@ from tram.lab.lab import Lab, LabNotUp, down, open_lab, up
 from tram.lab.namespace import namespaces
 from tram.lab.network import helpers
 from tram.lab.process import find_prefix
+
+from ..person import wait_until
+
+pytestmark = [pytest.mark.lab, pytest.mark.apart]
 
 INVENTORY = Path(__file__).parents[2] / "inventories/lab"
 FIRST, SECOND = f"one{os.getpid()}", f"two{os.getpid()}"
@@ -89,6 +94,31 @@ def test_a_host_is_up_again_within_three_seconds_of_power_and_its_disk_has_staye
     province_lab.power_on(host)
     print(f"{host} was up after {time.monotonic() - began:.1f} s")
     assert province_lab.sh(host, ["cat", "/root/note"]).stdout == "kept\n"
+
+
+WATCHER = """
+import os, socket
+line = socket.socket(socket.AF_UNIX)
+line.connect("/run/systemd/private")
+try:
+    line.recv(1)
+finally:
+    os.fsync(os.open("/root/saw", os.O_CREAT | os.O_WRONLY))
+"""
+
+
+def test_when_the_power_goes_nobody_sees_another_die_first(province_lab: Lab) -> None:
+    host = "so-noi-vu-srv1"
+    for _ in range(5):
+        province_lab.sh(host, ["systemd-run", "--quiet", "python3", "-c", WATCHER])
+        wait_until(
+            "it is connected",
+            lambda: province_lab.sh(host, ["sh", "-c", "ss -xH state connected | grep -q systemd/private"]).code == 0,
+            timedelta(seconds=20),
+        )
+        province_lab.power_cut(host)
+        province_lab.power_on(host)
+        assert province_lab.sh(host, ["test", "-e", "/root/saw"]).code == 1
 
 
 def test_a_service_of_one_host_is_not_the_same_named_service_of_another(province_lab: Lab) -> None:

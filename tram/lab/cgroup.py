@@ -8,6 +8,8 @@ for, or fail on, the others' processes.
 from __future__ import annotations
 
 import contextlib
+import time
+from datetime import timedelta
 from pathlib import Path
 
 
@@ -32,11 +34,19 @@ def make_groups(tag: str) -> list[Path]:
     return [group / "cgroup.procs" for group in groups]
 
 
-def remove_groups(prefix: str) -> None:
-    """Remove the groups whose name begins so, with what the hosts made below them. Their processes are gone by now."""
-    for hierarchy in hierarchies():
-        for group in hierarchy.glob(f"{prefix}*"):
+def remove_groups(prefix: str, within: timedelta = timedelta(seconds=30)) -> None:
+    """Remove the groups whose name begins so, with what the hosts made below them.
+
+    Their processes have been killed; a machine that is busy takes a while to be done with them. A group that is not
+    empty after that time stays: the story that looks for it names it.
+    """
+    deadline = time.monotonic() + within.total_seconds()
+    while found := [group for hierarchy in hierarchies() for group in hierarchy.glob(f"{prefix}*")]:
+        for group in found:
             below = sorted((path for path in group.rglob("*") if path.is_dir()), reverse=True)
             for directory in (*below, group):
-                with contextlib.suppress(OSError):  # one that is not empty yet is named by the story that looks for it
+                with contextlib.suppress(OSError):
                     directory.rmdir()
+        if time.monotonic() > deadline:
+            return
+        time.sleep(0.05)
