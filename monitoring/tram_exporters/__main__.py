@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 FOLDER = Path("/var/lib/prometheus/node-exporter")
 """Where Debian's node_exporter looks."""
 
-ORDER = ("link", "mail", "antivirus", "hardware")
+ORDER = ("link", "units", "mail", "directory", "antivirus", "hardware")
 """Hardware last: a dying disk can hold a process beyond any patience, and the others have written by then."""
 
 

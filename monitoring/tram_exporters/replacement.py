@@ -96,21 +96,6 @@ def from_files(folder: Path) -> tuple[list[Sample], list[str]]:
     return samples, broken
 
 
-def from_answer(answer: Any) -> list[Sample]:
-    """Samples of an instant query of Prometheus' HTTP API; the hub has set the label `host`. Raises: ValueError."""
-    try:
-        if answer["status"] != "success":
-            raise ValueError(answer.get("error", "no success"))
-        rows = answer["data"]["result"]
-        return [
-            Sample(row["metric"]["host"], row["metric"]["__name__"], row["metric"], float(row["value"][1]))
-            for row in rows
-            if "host" in row["metric"]
-        ]
-    except (KeyError, TypeError, IndexError) as error:
-        raise ValueError(f"no answer of a query: {error!r}") from error
-
-
 def rank(places: Sequence[Place], samples: Iterable[Sample], constants: Mapping[str, Any], now: datetime) -> list[Row]:
     """Every host of the register: the most pressing first, then those of which nothing is known."""
     said: dict[str, _Said] = {}

@@ -41,10 +41,14 @@ class _Series:
 
 
 class Page:
-    """All that one run of an exporter says. Same metric and labels twice: the later value counts."""
+    """All that one run of an exporter says. Same metric and labels twice: the later value counts.
 
-    def __init__(self, exporter: str) -> None:
+    `about`: labels of every line, where one machine speaks of another (site, host).
+    """
+
+    def __init__(self, exporter: str, **about: str) -> None:
         self.exporter = exporter
+        self._about = about
         self.failed: dict[str, str] = {}
         self._readings: dict[str, bool] = {}
         self._series: dict[str, _Series] = {}
@@ -68,7 +72,9 @@ class Page:
         if not math.isfinite(value):
             raise Unreadable(f"{name}: {value} is no number")
         series = self._series.setdefault(name, _Series(text, kind))
-        series.values[tuple(sorted((key, clean(label)) for key, label in labels.items()))] = float(value)
+        series.values[tuple(sorted((key, clean(label)) for key, label in (self._about | labels).items()))] = float(
+            value
+        )
 
     @contextlib.contextmanager
     def reading(self, name: str) -> Iterator[None]:
@@ -126,10 +132,17 @@ class Page:
 
 def put(target: Path, text: str) -> None:
     """Replace a file in one step, readable by all. Raises: OSError."""
+    for old in target.parent.glob(f".{target.name}.*.half"):  # of a run that was killed
+        with contextlib.suppress(FileNotFoundError):
+            if old.stat().st_mtime < time.time() - 3600:
+                old.unlink()
     handle, half = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".half")
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as file:
             file.write(text)
+            file.flush()
+            # Without it a power cut leaves an empty file under the old name, and a state in it begins at nought.
+            os.fsync(file.fileno())
         Path(half).chmod(0o644)
         Path(half).replace(target)
     except OSError:

@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import shutil
 import subprocess
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
-import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
-from tram.lab.lab import Lab, down, open_lab, up
+from tram.lab.lab import Lab
 from tram.push.playbook import Recap, run_playbook
 
-from ..conftest import LAB, REPO, take_over
+from ..conftest import REPO
 from ..person import wait_until
+from ..small_lab import own_lab, write_inventory
 
 pytestmark = [pytest.mark.lab, pytest.mark.long]
 
@@ -27,44 +25,23 @@ HUB, HOST = "trung-tam-hub1", "so-noi-vu-srv1"
 BOOK = REPO / "playbooks/exporter.yml"
 READINGS = REPO / "tests/unit/exporters/smart"
 STUB = "/usr/local/sbin/smartctl"
-FUNCTIONS = {"trung-tam": ["hub_cache", "dns", "pki", "watch_hub"], "so-noi-vu": ["watch_site"]}
+HOSTS = {
+    "trung-tam": [{"functions": ["hub_cache", "dns", "pki", "watch_hub"]}],
+    "so-noi-vu": [{"functions": ["watch_site"], "suite": "trixie"}],
+}
 
 
 @pytest.fixture(scope="module")
-def inventory(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A hub on Debian 12 and one department on Debian 13, both watched."""
-    if mine := os.environ.get("TRAM_TEST_LAB"):
-        return open_lab(mine).province.folder
-    folder = tmp_path_factory.mktemp("province") / "lab"
-    shutil.copytree(LAB, folder)
-    (folder / "sites/huong-khe.yml").unlink()
-    for path in folder.glob("group_vars/site_*.yml"):
-        path.unlink()
-    for code, functions in FUNCTIONS.items():
-        path = folder / f"sites/{code}.yml"
-        site = yaml.safe_load(path.read_text(encoding="utf-8"))
-        site["hosts"][0] |= {"functions": functions, "suite": "trixie" if code == "so-noi-vu" else "bookworm"}
-        path.write_text(yaml.safe_dump(site, allow_unicode=True, sort_keys=False), encoding="utf-8")
-    return folder
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    """A hub on Debian 12 and one department on Debian 13, both to be watched."""
+    inventory = write_inventory(tmp_path_factory.mktemp("province"), HOSTS)
+    with own_lab(inventory, "exp", "base", "pki", "dns") as found:
+        yield found
 
 
 @pytest.fixture(scope="module")
-def lab(inventory: Path) -> Iterator[Lab]:
-    """The two hosts, taken over. $TRAM_TEST_LAB: a lab that is up, with playbooks/base.yml applied."""
-    mine = os.environ.get("TRAM_TEST_LAB")
-    name = mine or f"exp{os.getpid() % 100000}"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("TRAM_LAB", name)
-        try:
-            found = up(inventory, name, print)
-            if not mine:
-                take_over(found)
-                for book in ("base", "pki", "dns"):
-                    assert run_playbook(REPO / f"playbooks/{book}.yml", inventory).failures() == [], book
-            yield found
-        finally:
-            if not mine:
-                down(name)
+def inventory(lab: Lab) -> Path:
+    return lab.province.folder
 
 
 @pytest.fixture(scope="module")

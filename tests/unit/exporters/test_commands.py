@@ -6,17 +6,17 @@ import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import httpx
 import pytest
 from typer.testing import CliRunner
 
-from tram.cli.hardware import places
+from tram.cli import hardware
 from tram.cli.main import app
 from tram.core.errors import BadInput
 from tram.ledger import open_ledger
 from tram.ledger.states import Outcome
 from tram.register import load
-from tram_exporters.replacement import as_csv, from_answer, rank
-from tram_exporters.risk import Constants
+from tram_board.asking import Source
 from tram_exporters.textfile import Page
 
 from .conftest import NOW, READINGS, REPO
@@ -124,25 +124,21 @@ def test_readings_come_from_one_place(tmp_path: Path) -> None:
         assert isinstance(ran.exception, BadInput)
 
 
-def test_an_answer_of_the_hub_reads_as_a_textfile_does(constants: Constants) -> None:
-    now = datetime.now(UTC)
-    metrics = [
+def test_an_answer_of_the_hub_reads_as_a_textfile_does(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    told = [
         ({"__name__": "tram_hardware_flag_ratio", "host": "huong-khe-srv1", "signal": "=cmd|x", "disk": "sda"}, "0.4"),
         ({"__name__": "tram_exporter_last_success_timestamp_seconds", "host": "huong-khe-srv1", "exporter": "hardware"},
-         str(now.timestamp())),
+         str(datetime.now(UTC).timestamp())),
+        ({"__name__": "tram_hardware_flag_ratio"}, "0.9"),
     ]  # fmt: skip
-    rows = [{"metric": labels, "value": [NOW, value]} for labels, value in metrics]
-    samples = from_answer({"status": "success", "data": {"resultType": "vector", "result": rows}})
-    ranked = rank(places(load(LAB)), samples, constants.data, now)
-    assert (ranked[0].host, ranked[0].risk) == ("huong-khe-srv1", pytest.approx(0.4))
-    assert "'=cmd|x sda 0.40" in as_csv(ranked)
-    for wrong in (
-        {},
-        {"status": "error", "error": "bad"},
-        {"status": "success", "data": {"result": [{"metric": {"host": 1}}]}},
-    ):
-        with pytest.raises(ValueError, match=r"no |bad|success"):
-            from_answer(wrong)
+    rows = [{"metric": labels, "value": [NOW, value]} for labels, value in told]
+    answer = {"status": "success", "data": {"resultType": "vector", "result": rows}}
+    hub = httpx.MockTransport(lambda _request: httpx.Response(200, json=answer))
+    monkeypatch.setattr(hardware, "Source", lambda url, **_words: Source(url, transport=hub))
+    code, said = report("--hub", "http://hub.example", "--json", "--csv", str(tmp_path / "list.csv"))
+    first = json.loads(said)[0]
+    assert (code, first["host"], first["risk"]) == (1, "huong-khe-srv1", pytest.approx(0.4))
+    assert "'=cmd|x sda 0.40" in (tmp_path / "list.csv").read_text()
 
 
 @pytest.mark.slow
@@ -156,6 +152,8 @@ def test_the_centre_says_what_hosts_cannot(tmp_path: Path, monkeypatch: pytest.M
         ledger.begin(run, province=province.code, playbook="mail", hosts=[("huong-khe-srv1", "huong-khe")])
         lease = ledger.lease(run, "huong-khe-srv1", "me", timedelta(minutes=1))
         ledger.finish(run, "huong-khe-srv1", outcome, lease=lease)
+    ledger.begin("20261123T000000Z-aaaaaa", province=province.code, playbook="mail", hosts=[("gone-srv1", "gone")])
+    ledger.finish("20261123T000000Z-aaaaaa", "gone-srv1", Outcome.NOT_REACHED)
     ledger.close()
     ran = CliRunner().invoke(app, ["metrics", "-i", str(LAB), "--to", str(tmp_path)])
     assert ran.exit_code == 0, ran.output
@@ -163,4 +161,18 @@ def test_the_centre_says_what_hosts_cannot(tmp_path: Path, monkeypatch: pytest.M
     assert 'tram_delivery_runs_total{host="huong-khe-srv1",outcome="done",site="huong-khe"} 1.0' in said
     assert 'tram_delivery_runs_total{host="huong-khe-srv1",outcome="not_reached",site="huong-khe"} 1.0' in said
     assert 'tram_delivery_not_reached_age_seconds{host="huong-khe-srv1",site="huong-khe"}' in said
+    assert "gone-srv1" not in said, "who left the register is owed nothing"
     assert "tram_baseline_controls" not in (tmp_path / "tram_baseline.prom").read_text()
+
+
+def test_the_timer_calls_metrics_with_the_place_of_the_files(tmp_path: Path) -> None:
+    out = CliRunner().invoke(app, ["metrics", "timer", "-i", str(LAB), "--to", str(tmp_path)]).stdout
+    assert f'tram metrics --inventory "{LAB.resolve()}" "--to" "{tmp_path}"' in out
+    assert "OnCalendar=*:0/5" in out
+
+
+@pytest.mark.parametrize("words", [["metrics"], ["metrics", "timer", "--install"]], ids=["now", "timer"])
+def test_a_folder_that_is_not_there_is_named_before_anything_is_written(words: list[str], tmp_path: Path) -> None:
+    ran = CliRunner().invoke(app, [*words, "-i", str(LAB), "--to", str(tmp_path / "no")])
+    assert isinstance(ran.exception, BadInput)
+    assert ran.exception.message == f"{tmp_path / 'no'}: there is no such folder"

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tram_exporters import link
 from tram_exporters.link import Target, collect
 from tram_exporters.textfile import Page, Unreadable
 
@@ -105,3 +106,37 @@ def test_a_broken_record_is_said_and_begun_anew(machine: MachineMaker, tmp_path:
     (tmp_path / "link.json").write_text('{"probes": [')
     assert list(collect([HUB], tmp_path, machine(FILES), probe(0.1)).failed) == ["history"]  # type: ignore[arg-type]
     assert collect([HUB], tmp_path, machine(FILES), probe(0.1)).failed == {}  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("rtts", [False, True], ids=["icmplib-2-of-both-debians", "icmplib-3"])
+def test_round_trips_need_nothing_that_one_icmplib_has_and_another_has_not(
+    rtts: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import icmplib  # type: ignore[import-untyped]  # noqa: PLC0415
+
+    class Door:
+        """A socket whose answers take 20 ms; the second never comes."""
+
+        def __init__(self, **_: object) -> None:
+            pass
+
+        def __enter__(self) -> Door:
+            return self
+
+        def __exit__(self, *_: object) -> None:
+            pass
+
+        def send(self, request: object) -> None:
+            request._time = 100.0  # type: ignore[attr-defined]
+
+        def receive(self, request: object, _timeout: float) -> object:
+            if request.sequence == 1:  # type: ignore[attr-defined]
+                raise icmplib.TimeoutExceeded(2)
+            return icmplib.ICMPReply("192.0.2.1", 4, 1, 0, 0, 0, 44, 100.02)
+
+    monkeypatch.setattr(icmplib, "ICMPv4Socket", Door)
+    monkeypatch.setattr(link, "PAUSE_SECONDS", 0)
+    if not rtts:  # 2.1.1's Host tells three figures, not single round trips
+        monkeypatch.delattr(icmplib.Host, "rtts")
+    found = link.icmp("192.0.2.1")
+    assert [one if one is None else round(one, 6) for one in found] == [0.02, None, 0.02]

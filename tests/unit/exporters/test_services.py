@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 from datetime import datetime
 from pathlib import Path
 
 import pytest
 
-from tram_exporters import antivirus, mail
+from tram_exporters import antivirus, directory, mail, units
 from tram_exporters.mail import classify
 
 from .conftest import NOW, MachineMaker, values
@@ -107,3 +108,58 @@ def test_signatures_of_1970_and_half_a_status_are_failed_readings(machine: Machi
     assert list(old.failed) == ["signatures"]
     half = antivirus.collect(machine({}, {"tram-antivirus": '{"made": '}))
     assert list(half.failed) == ["status"]
+
+
+FAILED = "systemctl list-units --state=failed,auto-restart --plain --no-legend --no-pager"
+
+
+def test_a_unit_that_failed_is_named_and_one_that_is_nobodys_is_not(machine: MachineMaker) -> None:
+    lines = (
+        "tram-directory-dump.service loaded failed failed Dump the directory\n"
+        "postfix@-.service loaded activating auto-restart Postfix\n"
+        "sys-kernel-debug.mount loaded failed failed Kernel Debug File System\n"
+    )
+    said = values(units.collect(machine({}, {FAILED: lines})))
+    assert said["tram_units_failed"] == 2
+    assert {key for key in said if key.startswith("tram_unit_failed")} == {
+        'tram_unit_failed{unit="postfix@-.service"}',
+        'tram_unit_failed{unit="tram-directory-dump.service"}',
+    }
+
+
+def test_a_host_without_a_fault_says_nought_and_one_that_cannot_be_asked_nothing(machine: MachineMaker) -> None:
+    assert values(units.collect(machine({}, {FAILED: ""})))["tram_units_failed"] == 0
+    page = units.collect(machine({}, {FAILED: ("no bus", 1)}))
+    assert (list(page.failed), "tram_units_failed" in values(page)) == (["failed"], False)
+
+
+LOCAL = "tram-directory-status --local"
+
+
+@pytest.mark.parametrize(
+    ("seen", "age", "said"),
+    [
+        ({"in_step": True, "ahead": False}, 60, (1, 0)),
+        ({"in_step": False, "ahead": True}, 60, (0, 1)),
+        ({"in_step": None, "ahead": None}, 60, (None, None)),
+        ({"in_step": True, "ahead": False}, 4 * 3600, (None, None)),
+    ],
+)
+def test_a_copy_is_as_it_was_when_it_was_last_compared(
+    machine: MachineMaker, seen: dict[str, bool | None], age: int, said: tuple[int | None, int | None]
+) -> None:
+    host = machine({directory.COMPARED: json.dumps(seen)}, {LOCAL: json.dumps({"role": "replica"})})
+    os.utime(host.at(directory.COMPARED), (NOW - age, NOW - age))
+    page = directory.collect(host)
+    found = values(page)
+    assert (found.get("tram_directory_in_step"), found.get("tram_directory_ahead")) == said
+    assert ("compared" in page.failed) is (age > 3600)
+    assert found["tram_directory_up"] == 1
+
+
+def test_the_hub_says_when_it_was_dumped_and_a_directory_that_is_away_is_down(machine: MachineMaker) -> None:
+    status = json.dumps({"role": "provider", "dumped": 1_790_000_000})
+    found = values(directory.collect(machine({}, {LOCAL: status})))
+    assert found["tram_directory_dumped_timestamp_seconds"] == 1_790_000_000
+    found = values(directory.collect(machine({}, {LOCAL: ('{"error": "slapd does not answer"}', 1)})))
+    assert found["tram_directory_up"] == 0

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from tram_exporters.textfile import Absent, Page, Unreadable
+from tram_exporters.textfile import Absent, Page, Unreadable, put
 
 from .conftest import NOW, clean_by_promtool, values
 
@@ -63,3 +64,12 @@ def test_the_last_success_is_kept_by_a_run_without_one(tmp_path: Path, now: floa
 def test_a_file_is_put_in_place_whole_and_readable(tmp_path: Path) -> None:
     path = Page("x").write(tmp_path, now=NOW)
     assert (path.stat().st_mode & 0o777, [one.name for one in tmp_path.iterdir()]) == (0o644, ["tram_x.prom"])
+
+
+def test_halves_of_runs_that_were_killed_go_and_that_of_one_under_way_stays(tmp_path: Path) -> None:
+    old, fresh = (tmp_path / f".tram_x.prom.{name}.half" for name in ("old", "fresh"))
+    for half in (old, fresh):
+        half.write_text("")
+    os.utime(old, (NOW - 86_400, 0))
+    put(tmp_path / "tram_x.prom", "x 1\n")
+    assert sorted(path.name for path in tmp_path.iterdir()) == [fresh.name, "tram_x.prom"]
