@@ -73,8 +73,8 @@ def until(condition: Callable[[], bool], what: str, *, within: float = 180) -> N
 
 
 @contextmanager
-def prometheus(folder: Path) -> Iterator[tuple[str, int]]:
-    """A Prometheus that takes remote writes, also old ones; its address and process."""
+def prometheus(folder: Path) -> Iterator[str]:
+    """A Prometheus that takes remote writes, also old ones; its address."""
     (folder / "prometheus.yml").write_text(_PROMETHEUS)
     port = free_port()
     argv = [
@@ -84,8 +84,8 @@ def prometheus(folder: Path) -> Iterator[tuple[str, int]]:
         f"--web.listen-address=127.0.0.1:{port}",
         "--web.enable-remote-write-receiver",
     ]
-    with started(argv, folder, f"http://127.0.0.1:{port}/-/ready") as process:
-        yield f"http://127.0.0.1:{port}", process.pid
+    with started(argv, folder, f"http://127.0.0.1:{port}/-/ready"):
+        yield f"http://127.0.0.1:{port}"
 
 
 @contextmanager

@@ -24,7 +24,7 @@ def main() -> None:
     province = load(register)
     with TemporaryDirectory(prefix="tram-board-") as made:
         folder = Path(made)
-        with prometheus(folder) as (hub, _pid), pages(province, SERIES) as port, agent(folder, hub, port, province):
+        with prometheus(folder) as hub, pages(province, SERIES) as port, agent(folder, hub, port, province):
             until(lambda: series_in(hub) > SERIES * len(province.sites) // 2, "the series did not come")
             time.sleep(2 * SCRAPE_SECONDS)
             with board(folder, hub, register) as (address, _serving), sync_playwright() as play:

@@ -65,7 +65,7 @@ def _site(number: int, network: IPv4Network, chance: random.Random) -> dict[str,
         "model": "HP ProLiant ML150 G3",
         "ram_mb": 2048,
         "cores": 2,
-        "functions": ["antivirus", "mail"],
+        "functions": ["antivirus", "mail", "backup"],
     }
     site: dict[str, object] = {"code": _code(number), "network": str(network), "hosts": [host]}
     if number == 0:

@@ -12,11 +12,12 @@ OPERATOR, VIEWER = "operator", "viewer"
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """Who is logged in. `site` is the top of what a viewer sees; None: everything (operators)."""
+    """Who is logged in. `site` is the top of what a viewer sees; None: everything (operators). `also`: further tops."""
 
     name: str
     role: str
     site: str | None = None
+    also: tuple[str, ...] = ()
 
 
 def below(sites: Iterable[Site], top: str) -> frozenset[str]:
@@ -38,4 +39,5 @@ def visible(province: Province, person: Person) -> frozenset[str]:
     """The codes of the sites a person may see. A viewer of a site that is gone from the register sees nothing."""
     if person.role == OPERATOR:
         return frozenset(site.code for site in province.sites)
-    return below(province.sites, person.site) if person.site else frozenset()
+    tops = (person.site, *person.also) if person.site else ()
+    return frozenset(code for top in tops for code in below(province.sites, top))

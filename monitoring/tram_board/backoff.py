@@ -51,9 +51,18 @@ class Backoff:
 
     def right(self, name: str, address: str) -> None:
         """Forget what this name did wrong from this address; the address' other tries stay counted."""
+        self.unknown(name, address)
         with self._lock:
             self._counts.pop((name, address), None)
             self._counts.pop((name, ""), None)
+
+    def unknown(self, name: str, address: str) -> None:
+        """Nobody could tell, or it was right after all: this try is not counted (an office may share an address)."""
+        with self._lock:
+            for key, _most, free in _keys(name, address):
+                if count := self._counts.get(key):
+                    count.wrong -= 1
+                    count.free_at = 0.0 if count.wrong <= free else count.free_at
 
 
 def _keys(name: str, address: str) -> tuple[tuple[tuple[str, str], float, int], ...]:

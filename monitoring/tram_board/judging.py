@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from tram.core.units import format_share, format_span
-from tram.register.model import Host, Link, Site
+from tram.register.model import Host, Link, Province, Site
 from tram_board.readings import Readings
 from tram_board.texts import later
 from tram_board.words import Finding, Word
@@ -21,7 +21,8 @@ INTERVALS = {
     "hardware": timedelta(minutes=2),
     "mail": timedelta(minutes=1),
     "antivirus": timedelta(minutes=2),
-    "documents": timedelta(minutes=15),
+    # Asked by the centre over the line: `tram documents timer`.
+    "documents": timedelta(hours=1),
     "baseline": timedelta(days=7),
     "backup": timedelta(days=1),
 }
@@ -50,6 +51,7 @@ class Limits:
     signatures_bad: float = 7 * _DAY
     backup_attention: float = 26 * _HOUR
     backup_bad: float = 3 * _DAY
+    proof_bad: float = 35 * _DAY
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,7 +264,7 @@ def baseline(bench: Bench) -> Iterator[Finding]:
 
 
 def backup(bench: Bench) -> Iterator[Finding]:
-    """Whether each service was backed up, and when last."""
+    """Whether each service was backed up, when last, and whether that was ever brought back."""
     if gone := stale(bench, "backup", "backup"):
         yield gone
         return
@@ -270,12 +272,30 @@ def backup(bench: Bench) -> Iterator[Finding]:
     metric = "tram_backup_last_success_timestamp_seconds"
     if not services:
         yield bench.say(Word.UNKNOWN, "backup", _MISSING, metric, what=metric)
+    # A host that was given a service since its backup was set up says nothing of it.
+    for missing in sorted({"mail", "documents"} & {*bench.host.functions} - {*dict(services)}) if services else ():
+        evidence = f'{metric}{{service="{missing}"}}'
+        yield bench.say(Word.UNKNOWN, "backup", _MISSING, evidence, what=evidence)
     for service, moment in services:
         age = bench.age(moment)
         if word := _over(age, bench.limits.backup_attention, bench.limits.backup_bad):
             text = later("the last backup of {service} is {age} old")
             evidence = f'{metric}{{service="{service}"}}'
             yield bench.say(word, "backup", text, evidence, "backup-old", service=service, age=span(age))
+    yield from _proven(bench)
+
+
+def _proven(bench: Bench) -> Iterator[Finding]:
+    """Whether a drill brought the backup back within the month and a few days."""
+    metric = "tram_backup_last_restore_proof_timestamp_seconds"
+    proof = bench.one("proof")
+    if proof is None:
+        yield bench.say(Word.UNKNOWN, "backup", _MISSING, metric, what=metric)
+    elif proof == 0:
+        yield bench.say(Word.BAD, "backup", later("no restore of it was ever proven"), metric, "backup-old")
+    elif (age := bench.age(proof)) >= bench.limits.proof_bad:
+        text = later("the last proven restore is {age} old")
+        yield bench.say(Word.BAD, "backup", text, metric, "backup-old", age=span(age))
 
 
 JUDGES: dict[str, Callable[[Bench], Iterator[Finding]]] = {
@@ -295,6 +315,15 @@ def concerns(verb: str, host: Host) -> bool:
     """Whether a verb has a meaning on a host: no mail is expected of one without the function mail."""
     wanted = _KEEPS if verb == "backup" else _ONLY_WITH.get(verb)
     return wanted is None or not wanted.isdisjoint(host.functions)
+
+
+_USED_WITH = {**_ONLY_WITH, "backup": {"backup", "backup_hub"}}
+
+
+def in_use(verb: str, province: Province) -> bool:
+    """Whether the province does this at all. What nobody does is not judged: it is neither good nor bad."""
+    wanted = _USED_WITH.get(verb)
+    return wanted is None or any(not wanted.isdisjoint(h.functions) for site in province.sites for h in site.hosts)
 
 
 def share(value: float) -> str:

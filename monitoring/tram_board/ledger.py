@@ -41,6 +41,7 @@ class Runs:
         """Rollouts under way and the last that ended, wave by wave; only hosts of these sites are counted."""
         if self._ledger is None:
             return []
+        self.problem = ""
         try:
             return [self._rollout(row.run, codes) for row in self._ledger.rollouts.newest()[:_SHOWN]]
         except TramError as error:
@@ -73,6 +74,7 @@ class Runs:
         """The newest run of each host of a site."""
         if self._ledger is None:
             return []
+        self.problem = ""
         try:
             rows = [row for row in self._ledger.lasts().values() if row.site == site]
         except TramError as error:

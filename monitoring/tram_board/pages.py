@@ -14,7 +14,7 @@ from tram_board.judging import share, span
 from tram_board.places import TILE_HEIGHT, TILE_WIDTH, Plate
 from tram_board.texts import translations
 from tram_board.today import ADVICE
-from tram_board.words import STANDINGS, VERBS, WORDS, Finding
+from tram_board.words import STANDINGS, VERBS, WORDS, Finding, told
 
 _templates = Environment(
     loader=PackageLoader("tram_board"),
@@ -32,13 +32,14 @@ def render(template: str, language: str, **values: object) -> str:
     translate = translations(language).gettext
 
     def say(finding: Finding) -> str:
-        return translate(finding.text).format(**finding.values)
+        return told(finding, translate)
 
     shared = {"_": translate, "say": say, "language": language, "WORDS": WORDS, "VERBS": VERBS, "ADVICE": ADVICE}
     measures = {
         "share": share,
         "span": span,
         "moment": moment,
+        "ago": ago,
         "TILE_WIDTH": TILE_WIDTH,
         "TILE_HEIGHT": TILE_HEIGHT,
         "STANDINGS": STANDINGS,
@@ -50,6 +51,11 @@ def moment(at: datetime | float) -> str:
     """A moment for people, in the hub's own time zone."""
     chosen = at if isinstance(at, datetime) else datetime.fromtimestamp(at, UTC)
     return chosen.astimezone().strftime("%d/%m/%Y %H:%M")
+
+
+def ago(at: datetime) -> str:
+    """How long ago that was, for people."""
+    return span(max(0.0, (datetime.now(UTC) - at).total_seconds()))
 
 
 def labels(plate: Plate) -> dict[str, list[str]]:

@@ -6,12 +6,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import re
 import secrets
 import stat
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -98,13 +100,12 @@ def write_account(path: Path, person: Person, password: str) -> None:
     """
     if len(password) < SHORTEST_PASSWORD:
         raise BadInput(f"the password has {len(password)} characters", hint=f"at least {SHORTEST_PASSWORD}")
-    accounts = read_accounts(path) if path.exists() else {}
     try:
         account = _account(person.name, {"role": person.role, "site": person.site, "password": _hasher.hash(password)})
     except ValueError as error:
         raise BadInput(str(error), hint="docs/contracts/board.md") from error
-    accounts[person.name] = account
-    _write(path, accounts)
+    with _alone(path):
+        _write(path, (read_accounts(path) if path.exists() else {}) | {person.name: account})
 
 
 def remove_account(path: Path, name: str) -> None:
@@ -112,11 +113,24 @@ def remove_account(path: Path, name: str) -> None:
 
     Raises: BadInput for a name nobody has; AccountsUnreadable.
     """
-    accounts = read_accounts(path)
-    if name not in accounts:
-        raise BadInput(f'nobody is called "{name}"', hint=f"there are: {', '.join(sorted(accounts)) or 'none'}")
-    del accounts[name]
-    _write(path, accounts)
+    read_accounts(path)  # says what is wrong where there is no such file or folder
+    with _alone(path):
+        accounts = read_accounts(path)
+        if name not in accounts:
+            raise BadInput(f'nobody is called "{name}"', hint=f"there are: {', '.join(sorted(accounts)) or 'none'}")
+        del accounts[name]
+        _write(path, accounts)
+
+
+@contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """One who writes at a time: of two operators at once both accounts are there."""
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(folder)
 
 
 def _write(path: Path, accounts: Mapping[str, Account]) -> None:

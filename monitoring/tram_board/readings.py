@@ -13,53 +13,56 @@ from datetime import datetime, timedelta
 
 from tram_board.asking import NotAnswered, Sample, Source
 
-# $w is the window of what comes at every interval, $v of what comes less often, $s the site's selector (or nothing).
+# $w is the window a sample counts for, $s the site's selector (or nothing). An agent sends everything each time.
 BY_HOST = {
     "up": "max by (site, host) (last_over_time(up{site!=''$s}[$w]))",
     "exporter": "max by (site, host, exporter) "
-    "(last_over_time(tram_exporter_last_success_timestamp_seconds{site!=''$s}[$v]))",
+    "(last_over_time(tram_exporter_last_success_timestamp_seconds{site!=''$s}[$w]))",
     "reading_failed": "max by (site, host, exporter, reading) "
-    "(last_over_time(tram_exporter_readings_failed{site!=''$s}[$v])) > 0",
+    "(last_over_time(tram_exporter_readings_failed{site!=''$s}[$w])) > 0",
     "link_up": "max by (site, host) (last_over_time(tram_link_up{site!=''$s}[$w]))",
     "link_loss": "min by (site, host) (last_over_time(tram_link_loss_ratio{site!=''$s}[$w]))",
     "link_rtt": "min by (site, host) (last_over_time(tram_link_rtt_seconds{site!='',quantile='0.5'$s}[$w]))",
-    "risk": "max by (site, host) (last_over_time(tram_host_risk_ratio{site!=''$s}[$v]))",
-    "risk_unknown": "max by (site, host, reason) (last_over_time(tram_host_risk_unknown{site!=''$s}[$v])) > 0",
+    "risk": "max by (site, host) (last_over_time(tram_host_risk_ratio{site!=''$s}[$w]))",
+    "risk_unknown": "max by (site, host, reason) (last_over_time(tram_host_risk_unknown{site!=''$s}[$w])) > 0",
     "flag": "max by (site, host, component, signal, disk) "
-    "(last_over_time(tram_hardware_flag_ratio{site!=''$s}[$v])) > 0.05",
+    "(last_over_time(tram_hardware_flag_ratio{site!=''$s}[$w])) > 0.05",
     "disk_free": "min by (site, host) (last_over_time(node_filesystem_avail_bytes{site!=''$s}[$w]) "
-    "/ last_over_time(node_filesystem_size_bytes{site!=''$s}[$v]))",
-    "md_failed": "sum by (site, host, device) (last_over_time(node_md_disks{site!='',state='failed'$s}[$v])) > 0",
+    "/ last_over_time(node_filesystem_size_bytes{site!=''$s}[$w]))",
+    "md_failed": "sum by (site, host, device) (last_over_time(node_md_disks{site!='',state='failed'$s}[$w])) > 0",
     "mail_oldest": "max by (site, host) (last_over_time(tram_mail_queue_oldest_seconds{site!=''$s}[$w]))",
     "mail_queue": "max by (site, host) (last_over_time(tram_mail_queue_messages{site!=''$s}[$w]))",
     "antivirus_up": "min by (site, host) (last_over_time(tram_antivirus_engine_up{site!=''$s}[$w]))",
     "signatures": "min by (site, host) "
-    "(last_over_time(tram_antivirus_signatures_timestamp_seconds{site!='',set=~'province|daily'$s}[$v]))",
-    "findings": "sum by (site, host, state) (last_over_time(tram_antivirus_findings{site!=''$s}[$v])) > 0",
-    "baseline": "sum by (site, host, result) (last_over_time(tram_baseline_controls{site!=''$s}[$v]))",
-    "drift": "max by (site, host) (last_over_time(tram_baseline_drift{site!=''$s}[$v]))",
-    "audited": "max by (site, host) (last_over_time(tram_baseline_audited_timestamp_seconds{site!=''$s}[$v]))",
+    "(last_over_time(tram_antivirus_signatures_timestamp_seconds{site!='',set=~'province|daily'$s}[$w]))",
+    "findings": "sum by (site, host, state) (last_over_time(tram_antivirus_findings{site!=''$s}[$w])) > 0",
+    "baseline": "sum by (site, host, result) (last_over_time(tram_baseline_controls{site!=''$s}[$w]))",
+    "drift": "max by (site, host) (last_over_time(tram_baseline_drift{site!=''$s}[$w]))",
+    "audited": "max by (site, host) (last_over_time(tram_baseline_audited_timestamp_seconds{site!=''$s}[$w]))",
     "backup": "min by (site, host, service) "
-    "(last_over_time(tram_backup_last_success_timestamp_seconds{site!=''$s}[$v]))",
-    "overdue": "sum by (site, host) (last_over_time(tram_documents_overdue{site!=''$s}[$v]))",
-    "not_reached": "max by (site, host) (last_over_time(tram_delivery_not_reached_age_seconds{site!=''$s}[$v])) > 0",
-    "delivered": "max by (site, host) (last_over_time(tram_delivery_last_done_timestamp_seconds{site!=''$s}[$v]))",
+    "(last_over_time(tram_backup_last_success_timestamp_seconds{site!=''$s}[$w]))",
+    "proof": "min by (site, host) (last_over_time(tram_backup_last_restore_proof_timestamp_seconds{site!=''$s}[$w]))",
+    "overdue": "sum by (site, host) (last_over_time(tram_documents_overdue{site!=''$s}[$w]))",
+    "not_reached": "max by (site, host) (last_over_time(tram_delivery_not_reached_age_seconds{site!=''$s}[$w])) > 0",
+    "delivered": "max by (site, host) (last_over_time(tram_delivery_last_done_timestamp_seconds{site!=''$s}[$w]))",
 }
 """Asked for state; each answer has the labels site and host, which the hub set."""
 
 ABROAD = {
-    "accounts": "max by (agency, stage) (last_over_time(tram_accounts[$v]))",
-    "outage": "max by (site, cause) (last_over_time(tram_link_outage_seconds_total{site!=''$s}[$v]))",
-    "outage_before": "max by (site, cause) (last_over_time(tram_link_outage_seconds_total{site!=''$s}[$v] offset 30d))",
-    "rtt95": "max by (site) (last_over_time(tram_link_rtt_seconds{site!='',quantile='0.95'$s}[$v]))",
+    "accounts": "max by (agency, stage) (last_over_time(tram_accounts[$w]))",
+    "outage": "max by (site, cause) (last_over_time(tram_link_outage_seconds_total{site!=''$s}[$w]))",
+    "outage_before": "max by (site, cause) (last_over_time(tram_link_outage_seconds_total{site!=''$s}[$w] offset 30d))",
+    "rollout": "max by (run, stack) (last_over_time(tram_rollout_standing[$w]))",
+    "rollout_wave": "max by (run, wave, name) (last_over_time(tram_rollout_wave_standing[$w]))",
+    "rollout_host": "max by (run, wave, site, host) (last_over_time(tram_rollout_host_standing[$w]))",
+    "rollout_told": "max(last_over_time(tram_exporter_last_success_timestamp_seconds{exporter='delivery'}[1d]))",
+    "rtt95": "max by (site) (last_over_time(tram_link_rtt_seconds{site!='',quantile='0.95'$s}[$w]))",
 }
 """Asked by single views."""
 
 Answers = tuple[Mapping[str, Sequence[Sample]], Mapping[str, str]]
 """Samples by question, and for each that failed why."""
 
-RARER = 4
-"""So many times rarer a site tells what need not be known within minutes (`watch_site_slow_seconds`)."""
 _AT_ONCE = 4
 
 
@@ -88,7 +91,7 @@ def ask(
     chosen = f",site='{site}'" if site else ""
 
     def once(name: str) -> list[Sample] | str:
-        query = names[name].replace("$w", _text(window)).replace("$v", _text(RARER * window)).replace("$s", chosen)
+        query = names[name].replace("$w", _text(window)).replace("$s", chosen)
         try:
             return source.now(query, at)
         except NotAnswered as error:

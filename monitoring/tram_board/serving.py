@@ -7,12 +7,13 @@ from datetime import UTC, datetime, timedelta
 import uvicorn
 
 from tram_board.asking import Source
+from tram_board.directory import Directory
 from tram_board.ledger import Runs
 from tram_board.people import read_accounts, read_secret
 from tram_board.province import read_register
 from tram_board.session import Sessions
 from tram_board.settings import Settings
-from tram_board.watcher import LOOKED, Watcher
+from tram_board.watcher import Watcher
 from tram_board.web import Board, application
 
 
@@ -29,16 +30,19 @@ def assemble(settings: Settings) -> Board:
         verbs=settings.verbs,
         interval=settings.interval,
         now=lambda: datetime.now(UTC),
-        ahead=LOOKED,
     )
     sessions = Sessions(read_secret(settings.secret), plain_http=settings.plain_http)
-    return Board(watcher, settings.accounts, sessions, Runs(settings.ledger), settings.runbooks)
+    codes = frozenset(site.code for site in province.sites)
+    directory = Directory(settings.directory, codes) if settings.directory else None
+    return Board(watcher, settings.accounts, sessions, Runs(settings.ledger), settings.runbooks, directory=directory)
 
 
 def serve(settings: Settings) -> None:
     """Serve until ended; nginx with TLS stands before it on the same host, and says whom it speaks for."""
+    board = assemble(settings)
+    board.watcher.begin()
     uvicorn.run(
-        application(assemble(settings)),
+        application(board),
         host=settings.host,
         port=settings.port,
         proxy_headers=True,

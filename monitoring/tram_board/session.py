@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping
 from datetime import timedelta
 from urllib.parse import urlsplit
 
 from itsdangerous import BadSignature, URLSafeTimedSerializer
 from starlette.requests import Request
 from starlette.responses import Response
-
-from tram_board.access import Person
-from tram_board.people import Account
 
 LASTS = timedelta(hours=10)
 LANGUAGE = "tram_language"
@@ -28,9 +24,9 @@ class Sessions:
         # With __Host- a browser takes it from this very host over TLS only. Source: RFC 6265bis, 4.1.3.2.
         self.name = "tram_board" if plain_http else "__Host-tram_board"
 
-    def begin(self, response: Response, account: Account) -> None:
-        """Log a person in."""
-        text = self._cookies.dumps({"name": account.person.name, "version": account.version})
+    def begin(self, response: Response, name: str, version: str) -> None:
+        """Log a person in. `version` changes with the password."""
+        text = self._cookies.dumps({"name": name, "version": version})
         response.set_cookie(
             self.name,
             str(text),
@@ -44,15 +40,13 @@ class Sessions:
         """Log out."""
         response.delete_cookie(self.name, secure=not self.plain_http, httponly=True, samesite="strict")
 
-    def person(self, request: Request, accounts: Mapping[str, Account]) -> Person | None:
-        """Who is logged in; None when nobody is, the session is over, or the account or its password changed."""
+    def said(self, request: Request) -> tuple[str, str] | None:
+        """The name and version a request bears; None when it bears none of ours, or the session is over."""
         try:
-            said = self._cookies.loads(request.cookies.get(self.name, ""), max_age=int(LASTS.total_seconds()))
-            account = accounts.get(said["name"])
-            valid = account is not None and secrets.compare_digest(account.version, said["version"])
+            found = self._cookies.loads(request.cookies.get(self.name, ""), max_age=int(LASTS.total_seconds()))
+            return str(found["name"]), str(found["version"])
         except (BadSignature, KeyError, TypeError):
             return None
-        return account.person if account and valid else None
 
     def form_word(self, who: str) -> str:
         """A word for a form of this person's (or nobody's) page, another one each time."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,7 +17,21 @@ from tram_board.words import VERBS
 _HINT = "docs/contracts/board.md has an example"
 _TEXTS = ("register", "folder", "source", "source_ca", "runbooks", "ledger", "host")
 _NUMBERS = {"port": (1, 65535), "interval_seconds": (5, 3600)}
-_KEYS = {*_TEXTS, *_NUMBERS, "plain_http", "verbs"}
+_KEYS = {*_TEXTS, *_NUMBERS, "plain_http", "verbs", "directory"}
+_OF_DIRECTORY = {"url", "base", "account", "password_file", "ca", "address"}
+_DOOR = re.compile(r"ldapi:///\S+|ldaps://[a-z0-9.-]+(:[0-9]+)?")
+
+
+@dataclass(frozen=True, slots=True)
+class DirectorySettings:
+    """Where the directory is, and who asks it. `address`: where `url`'s name is found, when not by DNS."""
+
+    url: str
+    base: str
+    account: str
+    password_file: Path
+    ca: Path | None = None
+    address: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +49,7 @@ class Settings:
     plain_http: bool = False
     interval_seconds: int = 60
     verbs: tuple[str, ...] = tuple(VERBS)
+    directory: DirectorySettings | None = None
 
     @property
     def interval(self) -> timedelta:
@@ -83,7 +99,21 @@ def _wrong(key: str, value: object) -> str:
         return (
             f"unknown: {', '.join(strange) or 'nothing'}; there are {', '.join(VERBS)}" if strange or not value else ""
         )
+    if key == "directory":
+        return _wrong_directory(value)
     return "" if isinstance(value, str) and value else "must be a text"
+
+
+def _wrong_directory(value: object) -> str:
+    if not isinstance(value, dict) or not all(isinstance(one, str) and one for one in value.values()):
+        return "must be a table of texts"
+    if strange := sorted(value.keys() - _OF_DIRECTORY):
+        return f"there is no such key: {', '.join(strange)}"
+    if missing := sorted({"url", "base", "account", "password_file"} - value.keys()):
+        return f"is without {', '.join(missing)}"
+    if not _DOOR.fullmatch(value["url"]):
+        return "url must be ldaps://NAME or ldapi:///PATH: passwords do not travel in the clear"
+    return "" if "ca" in value or value["url"].startswith("ldapi") else "ldaps needs ca, the file of the province's CA"
 
 
 def _read(found: Mapping[str, Any]) -> dict[str, Any]:
@@ -91,6 +121,9 @@ def _read(found: Mapping[str, Any]) -> dict[str, Any]:
     for key in ("register", "folder", "source_ca", "runbooks"):
         if key in read:
             read[key] = Path(read[key])
+    if given := read.get("directory"):
+        paths = {key: Path(given[key]) for key in ("password_file", "ca") if key in given}
+        read["directory"] = DirectorySettings(**{**given, **paths})
     if "verbs" in read:
         read["verbs"] = tuple(verb for verb in VERBS if verb in read["verbs"])
     return read

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 from tram.register.model import Province, Site
 from tram_board.asking import Source
-from tram_board.judging import JUDGES, Bench, Limits, concerns, heard, stale
+from tram_board.judging import JUDGES, Bench, Limits, concerns, heard, in_use, stale
 from tram_board.readings import BY_HOST, Readings, gather
 from tram_board.texts import later
 from tram_board.words import VERBS, Finding, Judgement, Word, judged, worst
@@ -55,6 +55,11 @@ class ProvinceState:
     sites: Mapping[str, SiteState]
     problem: str
     readings: Readings
+
+    @property
+    def unjudged(self) -> tuple[str, ...]:
+        """The verbs that nobody does here, or that are not watched."""
+        return tuple(verb for verb in VERBS if verb not in self.verbs)
 
     @property
     def counts(self) -> dict[Word, int]:
@@ -105,7 +110,8 @@ def state_of(
     limits: Limits | None = None,
     site: str | None = None,
 ) -> ProvinceState:
-    """The state these readings mean. What the province does not watch (`verbs`) is left out, not taken for good."""
+    """The state these readings mean. What the province does not watch (`verbs`) or do is left out, not good."""
+    verbs = tuple(verb for verb in verbs if in_use(verb, province))
     sites = {
         one.code: _site_state(one, readings, verbs, limits or Limits())
         for one in province.sites
@@ -132,7 +138,8 @@ def _site_state(site: Site, readings: Readings, verbs: Sequence[str], limits: Li
 
 
 def _findings(verb: str, bench: Bench) -> list[Finding]:
-    failed = [bench.readings.failed[name] for name in _ASKED[verb] if name in bench.readings.failed]
+    asked = (*_ASKED[verb], *(() if verb == "reach" else ("reading_failed",)))
+    failed = [bench.readings.failed[name] for name in asked if name in bench.readings.failed]
     if failed:
         text = later("the hub's time series did not answer")
         return [bench.say(Word.UNKNOWN, verb, text, failed[0])]

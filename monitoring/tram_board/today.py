@@ -109,6 +109,7 @@ def plain_head(state: ProvinceState) -> dict[str, object]:
         "state": str(state.word),
         "problem": state.problem,
         "verbs": list(state.verbs),
+        "unjudged": list(state.unjudged),
         "sites": {str(word): count for word, count in state.counts.items()},
     }
 

@@ -12,7 +12,7 @@ from markdown_it import MarkdownIt
 from markupsafe import Markup
 from starlette.exceptions import HTTPException
 
-from tram_board import figures, today
+from tram_board import figures, progress, today
 from tram_board.access import Person
 from tram_board.ledger import Runs
 from tram_board.pages import labels, sparkline
@@ -122,10 +122,13 @@ def adoption(asked: Asked) -> Found:
 
 
 def rollouts(asked: Asked) -> Found:
-    """Rollouts in progress, from the ledger."""
-    found = [one for one in asked.runs.rollouts(asked.codes) if one["waves"]]
-    plain = {"province": asked.watcher.province.code, "problem": asked.runs.problem, "rollouts": found}
-    return Found(plain, {"rollouts": found, "problem": asked.runs.problem})
+    """Rollouts in progress, from the ledger, or as the centre told the hub of them."""
+    made, problem = asked.runs.rollouts(asked.codes), asked.runs.problem
+    if problem:
+        made, problem = progress.rollouts(asked.watcher.abroad(), asked.state.at, asked.codes)
+    found = [one for one in made if one["waves"]]
+    plain = {"province": asked.watcher.province.code, "problem": problem, "rollouts": found}
+    return Found(plain, {"rollouts": found, "problem": problem})
 
 
 def report(asked: Asked) -> Found:

@@ -1,6 +1,7 @@
 """The province's state, asked again when it is a few seconds old; everybody who looks meanwhile sees the same.
 
-While somebody looks it is asked ahead, so that nobody waits for the store; when nobody does, the store has rest.
+Where it is asked ahead (`begin`) nobody waits for the store: often while somebody looks, seldom while nobody does. A
+state older than an interval is never shown: a store that hangs is *unknown*.
 """
 
 from __future__ import annotations
@@ -8,17 +9,21 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
-from threading import Lock, Thread
+from threading import Event, Lock, Thread
 
 from tram.register.model import Province
 from tram_board.asking import NotAnswered, Series, Source
 from tram_board.places import Plate, plates
-from tram_board.readings import ABROAD, Answers, ask
-from tram_board.state import ProvinceState, look, window
+from tram_board.readings import ABROAD, BY_HOST, Answers, Readings, ask
+from tram_board.state import ProvinceState, look, state_of, window
 
 FRESH = timedelta(seconds=10)
-# While somebody looks the state is asked ahead, and for so long after the last look.
+# For so long after the last look it is asked ahead as often as while somebody looks.
 LOOKED = timedelta(minutes=3)
+# So much of an interval old it is asked again, whoever looks: there is time for the answer until it may not be shown.
+_SELDOM = 0.6
+# Who looks when there is no state young enough waits so long for the store, in seconds.
+_WAITS = 3.0
 HISTORY = timedelta(hours=24)
 _STEP = timedelta(minutes=5)
 
@@ -43,7 +48,6 @@ class Watcher:
         interval: timedelta,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         fresh: timedelta = FRESH,
-        ahead: timedelta = timedelta(0),
     ) -> None:
         self.province = province
         self.source = source
@@ -51,47 +55,63 @@ class Watcher:
         self.plates: tuple[Plate, ...] = plates(province)
         self._verbs = tuple(verbs)
         self._now = now
-        self._fresh, self._ahead = fresh.total_seconds(), ahead.total_seconds()
-        self._lock, self._beginning = Lock(), Lock()
+        self._fresh, self._ahead = fresh.total_seconds(), False
+        self._lock, self._wanted = Lock(), Event()
         self._state: ProvinceState | None = None
         self._abroad: Answers = ({}, {})
         self._asked = self._looked = float("-inf")
-        self._asking_ahead = False
+
+    def begin(self) -> None:
+        """Ask ahead from now on, in a thread of its own."""
+        self._ahead = True
+        Thread(target=self._keep_fresh, daemon=True).start()
+
+    def end(self) -> None:
+        """Ask ahead no more."""
+        self._ahead = False
+        self._wanted.set()
 
     def state(self) -> ProvinceState:
-        """The whole province; at most twice `fresh` old. Who comes while it must be asked waits for that answer."""
+        """The whole province. Who comes when it is too old waits for the answer, but not for a store that hangs."""
         self._looked = time.monotonic()
+        self._wanted.set()
         state = self._state
-        # Asked ahead, it may be as old as one turn takes longer; beyond that somebody is stuck, and we ask ourselves.
-        if state is None or self._age() > (2 if self._asking_ahead else 1) * self._fresh:
-            state = self._ask(self._fresh)
-        with self._beginning:
-            begin, self._asking_ahead = self._ahead > 0 and not self._asking_ahead, self._ahead > 0
-        if begin:
-            Thread(target=self._keep_fresh, daemon=True).start()
-        return state
+        # Asked ahead, it may be shown until the next samples are due; otherwise we ask ourselves.
+        may_be = self.interval.total_seconds() if self._ahead else self._fresh
+        return state if state and self._age() <= may_be else self._ask(may_be, _WAITS)
 
     def abroad(self) -> Answers:
         """What single views ask for on top, of the same moment as the state."""
         self.state()
         return self._abroad
 
-    def _ask(self, unless_younger: float) -> ProvinceState:
-        with self._lock:
+    def _ask(self, unless_younger: float, waits: float = -1) -> ProvinceState:
+        if not self._lock.acquire(timeout=waits):
+            why = f"{self.source.url}: has been asked, and has not answered yet"
+            return state_of(self.province, Readings(self._now(), {}, dict.fromkeys(BY_HOST, why)), verbs=self._verbs)
+        try:
             if self._state is None or self._age() > unless_younger:
                 now = self._now()
                 self._abroad = ask(self.source, ABROAD, now, window(self.interval))
                 self._state = look(self.province, self.source, now, verbs=self._verbs, interval=self.interval)
                 self._asked = time.monotonic()
             return self._state
+        finally:
+            self._lock.release()
 
     def _keep_fresh(self) -> None:
-        try:
-            while time.monotonic() - self._looked < self._ahead:
-                time.sleep(max(0.0, self._fresh - self._age()))
-                self._ask(self._fresh)
-        finally:
-            self._asking_ahead = False
+        while self._ahead:
+            self._wanted.clear()
+            looked = time.monotonic() - self._looked < LOOKED.total_seconds()
+            pause = self._fresh if looked else _SELDOM * self.interval.total_seconds()
+            left = pause - self._age()
+            if left <= 0:
+                self._ask(0)
+            elif looked:
+                time.sleep(left)
+            else:
+                # Somebody who comes ends the rest.
+                self._wanted.wait(left)
 
     def _age(self) -> float:
         return time.monotonic() - self._asked

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from secrets import compare_digest
 from typing import Any
 from urllib.parse import urlencode
 
@@ -23,6 +24,7 @@ from starlette.types import ASGIApp
 from tram_board import views
 from tram_board.access import OPERATOR, Person, visible
 from tram_board.backoff import Backoff
+from tram_board.directory import Directory, FirstPassword, NotAllowed, Official, Silent
 from tram_board.guard import Guard
 from tram_board.ledger import Runs
 from tram_board.pages import render
@@ -38,7 +40,7 @@ _log = logging.getLogger("tram_board")
 
 @dataclass
 class Board:
-    """What the application needs. `runbooks` is the folder of pages by symptom; None: no such pages here."""
+    """What the application needs. `runbooks`: the folder of pages by symptom; `directory`: who else may log in."""
 
     watcher: Watcher
     accounts: Path
@@ -46,12 +48,18 @@ class Board:
     runs: Runs
     runbooks: Path | None = None
     backoff: Backoff = field(default_factory=Backoff)
+    directory: Directory | None = None
+
+
+async def _alive(_request: Request) -> Response:
+    """By the loop itself, not by a thread: those may all wait for a store that is slow."""
+    return PlainTextResponse("ok\n")
 
 
 def application(board: Board) -> ASGIApp:
     """The ASGI application."""
     routes: list[Route | Mount] = [
-        Route("/healthz", lambda _request: PlainTextResponse("ok\n")),
+        Route("/healthz", _alive),
         Route("/login", _Login(board).get, methods=["GET"]),
         Route("/login", _Login(board).post, methods=["POST"]),
         Route("/logout", _Login(board).out, methods=["POST"]),
@@ -73,8 +81,7 @@ def application(board: Board) -> ASGIApp:
 
 def _shown(board: Board, view: View, *, as_json: bool) -> Callable[[Request], Any]:
     def answer(request: Request) -> Response:
-        accounts = read_accounts(board.accounts)
-        person = board.sessions.person(request, accounts)
+        person = _who(board, request)
         if person is None:
             if as_json:
                 raise HTTPException(401, "log in first")
@@ -100,6 +107,18 @@ def _shown(board: Board, view: View, *, as_json: bool) -> Callable[[Request], An
     return answer
 
 
+def _who(board: Board, request: Request) -> Person | None:
+    """Who is logged in; None when nobody is, or the account is gone or has another password now."""
+    accounts, said = read_accounts(board.accounts), board.sessions.said(request)
+    if said is None:
+        return None
+    name, version = said
+    if "@" in name:
+        return board.directory.known(name, version) if board.directory else None
+    account = accounts.get(name)
+    return account.person if account and compare_digest(account.version, version) else None
+
+
 def _shared(board: Board, request: Request, person: Person | None) -> dict[str, object]:
     path = request.url.path
     return {
@@ -109,6 +128,7 @@ def _shared(board: Board, request: Request, person: Person | None) -> dict[str, 
         "form_word": board.sessions.form_word(person.name if person else ""),
         "json_path": f"{'/board' if path == '/' else path}.json",
         "navigation": views.NAVIGATION,
+        "by_directory": board.directory is not None,
     }
 
 
@@ -131,7 +151,7 @@ def _next(request: Request) -> str:
 
 
 class _Login:
-    """Logging in and out with a local account."""
+    """Logging in and out: with a local account, or with the address and password of the directory."""
 
     def __init__(self, board: Board) -> None:
         self._board = board
@@ -148,7 +168,8 @@ class _Login:
 
     def _judge(self, request: Request, words: Mapping[str, str]) -> Response:
         board, say = self._board, translations(spoken(request)).gettext
-        name, address = words["name"].strip()[:64], request.client.host if request.client else ""
+        name, address = words["name"].strip()[:320], request.client.host if request.client else ""
+        name = name.lower() if "@" in name else name
         if not board.sessions.is_ours(request, "", words["word"]):
             return self._form(request, say(later("This page was open too long. Try again.")), 403)
         if waits := board.backoff.wait(name, address):
@@ -158,19 +179,39 @@ class _Login:
             return refused
         # Counted before it is known: tries sent all at once are not all free.
         board.backoff.wrong(name, address)
-        account: Account | None = check(read_accounts(board.accounts), name, words["password"])
-        if account is None:
+        found = self._account(name, words["password"])
+        if isinstance(found, tuple):
+            if found[1] == 503:
+                board.backoff.unknown(name, address)
             _log.warning("login refused: from %s", address)
-            return self._form(request, say(later("Name or password is wrong.")), 403)
+            return self._form(request, say(found[0]), found[1])
         board.backoff.right(name, address)
         response = RedirectResponse(local_path(words["next"]), 303)
-        board.sessions.begin(response, account)
+        board.sessions.begin(response, found.person.name, found.version)
         return response
+
+    def _account(self, name: str, password: str) -> Account | Official | tuple[str, int]:
+        """Whose name and password these are; otherwise what is said, and the status it is said with."""
+        found: Account | Official | None
+        try:
+            if "@" in name and self._board.directory:
+                found = self._board.directory.enter(name, password)
+            else:
+                found = check(read_accounts(self._board.accounts), name, password)
+        except Silent as error:
+            _log.error("%s", error.message)
+            text = later("The directory does not answer, so no password can be checked. Try again in a few minutes.")
+            return text, 503
+        except FirstPassword:
+            return later("Change the password of the slip first, in webmail."), 403
+        except NotAllowed:
+            return later("The password is right, but nobody lets you see the board."), 403
+        return found or (later("Name or password is wrong."), 403)
 
     async def out(self, request: Request) -> Response:
         """End the session."""
         form = await request.form(max_files=0, max_fields=4)
-        person = self._board.sessions.person(request, await run_in_threadpool(read_accounts, self._board.accounts))
+        person = await run_in_threadpool(_who, self._board, request)
         if person and not self._board.sessions.is_ours(request, person.name, str(form.get("word", ""))):
             raise HTTPException(403)
         response = RedirectResponse("/login", 303)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -70,7 +70,8 @@ def judged(findings: Iterable[Finding], *, otherwise: Word = Word.OK) -> Judgeme
     return Judgement(worst(finding.word for finding in found) if found else otherwise, tuple(found))
 
 
-# How rollouts, waves and hosts in them stand, by the ledger's words.
+# How rollouts, waves and hosts in them stand, by the ledger's words. `tram metrics` tells a word by its place here:
+# a new one comes last.
 STANDINGS = {
     "planned": later("planned"),
     "waiting": later("waiting"),
@@ -88,3 +89,30 @@ STANDINGS = {
     "refused": later("failed, refused"),
     "not reached": later("not reached"),
 }
+
+SAID = {
+    "quarantined": later("quarantined"),
+    "reported": later("reported"),
+    "bad_command": later("smartctl did not accept its command line"),
+    "open_failed": later("The disk could not be opened"),
+    "raid_volume": later("This is a RAID controller's volume; the disks behind it were not read"),
+    "no_smart_data": later("The disk returned no SMART reading"),
+    "scan": later("This file is a list of disks (smartctl --scan), not a disk's reading"),
+    "no_json": later("smartctl did not print a whole JSON document"),
+    "not_run": later("smartctl could not be run, or took too long"),
+    "no_disks": later("No disk was found to read"),
+    "age": later("The disk's age is not known"),
+    "partial": later("A part of the reading is missing"),
+    "implausible": later("A number cannot be true (65535, for example)"),
+    "backwards": later("A counter went backwards: another disk, or a wrong reading"),
+    "reading_failed": later("A hardware reading failed"),
+    "silent": later("The host sent no reading within a day"),
+    "clock": later("The host's clock is wrong (before 2020): nothing can be compared with before"),
+}
+"""What an exporter's codes mean: states of findings, and why a risk is not wholly known (risk.yml, `unknown`)."""
+
+
+def told(finding: Finding, translate: Callable[[str], str]) -> str:
+    """A finding for people, its values in their language, too, where they are words of ours."""
+    values = {name: translate(SAID[value]) if value in SAID else value for name, value in finding.values.items()}
+    return translate(finding.text).format(**values)

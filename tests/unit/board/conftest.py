@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import parse_qs
@@ -15,7 +15,7 @@ import pytest
 from tram.register import Province, load
 from tram_board.asking import Sample, Source
 from tram_board.judging import INTERVALS
-from tram_board.readings import ABROAD, BY_HOST, RARER, Readings
+from tram_board.readings import ABROAD, BY_HOST, Readings
 from tram_board.state import window
 
 NOW = datetime(2026, 11, 22, 6, 0, tzinfo=UTC)
@@ -89,8 +89,7 @@ class Hub:
             result = [{"metric": {"host": "x"}, "values": [[start + n * 300, str(n % 7)] for n in range(20)]}]
             return httpx.Response(200, json={"status": "success", "data": {"resultType": "matrix", "result": result}})
         seconds = f"{window().total_seconds():.0f}s"
-        rarer = f"{(RARER * window()).total_seconds():.0f}s"
-        asked = {name: query.replace("$w", seconds).replace("$v", rarer) for name, query in (BY_HOST | ABROAD).items()}
+        asked = {name: query.replace("$w", seconds) for name, query in (BY_HOST | ABROAD).items()}
         named = {query.replace("$s", ""): name for name, query in asked.items()}
         name = named[re.sub(r",site='[a-z-]+'", "", words["query"])]
         if name in self.broken:
@@ -118,12 +117,23 @@ def all_well(province: Province) -> Hub:
             hub.samples.setdefault("baseline", []).append(Sample({**labels, "result": "pass"}, 80))
             kept = Sample({**labels, "service": "mail"}, NOW.timestamp() - 3600)
             hub.samples.setdefault("backup", []).append(kept)
+            hub.samples.setdefault("proof", []).append(Sample(labels, NOW.timestamp() - 20 * 86400))
     return hub
+
+
+def everywhere(province: Province, function: str) -> Province:
+    """The province with a function more on every host."""
+    sites = [
+        replace(site, hosts=tuple(replace(host, functions=(*host.functions, function)) for host in site.hosts))
+        for site in province.sites
+    ]
+    return replace(province, sites=tuple(sites))
 
 
 @pytest.fixture(scope="session")
 def province() -> Province:
-    return load(REPO / "inventories/lab")
+    """The lab's, with backups."""
+    return everywhere(load(REPO / "inventories/lab"), "backup")
 
 
 @pytest.fixture(scope="session")

@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import json
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 from typer.testing import CliRunner
 
 from tram.cli.main import app
-from tram.ledger import Ledger, Outcome
+from tram.cli.metrics import _rollouts
+from tram.ledger import Ledger, Outcome, State
 from tram.ledger.rolloutbook import NewWave
+from tram_board import progress
+from tram_board.asking import Sample
 from tram_board.ledger import Runs
+from tram_board.readings import Answers
+from tram_board.words import STANDINGS
+from tram_exporters.textfile import Page
 
-from .conftest import REPO
+from .conftest import NOW, REPO
 
 
 @pytest.fixture
@@ -52,6 +59,41 @@ def test_the_last_run_of_a_site_says_how_it_ended(url: str) -> None:
     (last,) = Runs(url).last("so-noi-vu")
     assert (last["host"], last["state"], last["reason"]) == ("so-noi-vu-srv1", "failed", "no disk")
     assert Runs(url).last("huong-khe") == []
+
+
+def told(url: str, at: datetime) -> Answers:
+    """What the hub answers after the centre's `tram metrics`."""
+    page, ledger = Page("delivery"), Ledger(url)
+    with page.reading("ledger"):
+        _rollouts(page, ledger.rollouts, ledger)
+    ledger.close()
+    families = text_string_to_metric_families(page.text(now=at.timestamp()))
+    samples = [(one.name, Sample(one.labels, one.value)) for family in families for one in family.samples]
+    names = {
+        "rollout": "tram_rollout_standing",
+        "rollout_wave": "tram_rollout_wave_standing",
+        "rollout_host": "tram_rollout_host_standing",
+        "rollout_told": "tram_exporter_last_success_timestamp_seconds",
+    }
+    return {name: [sample for said, sample in samples if said == metric] for name, metric in names.items()}, {}
+
+
+def test_where_there_is_no_ledger_the_hub_knows_the_same_from_the_centre(url: str) -> None:
+    for codes in ({"so-noi-vu", "huong-khe"}, {"huong-khe"}, set[str]()):
+        made, problem = progress.rollouts(told(url, NOW), NOW, codes)
+        kept = [one | {"waves": one["waves"]} for one in Runs(url).rollouts(codes)]
+        assert (made, problem) == (kept, "")
+
+
+def test_a_centre_that_is_silent_is_said(url: str) -> None:
+    made, problem = progress.rollouts(told(url, NOW - timedelta(hours=2)), NOW, {"huong-khe"})
+    assert (len(made), problem) == (1, "the centre told this 2 h ago and nothing since")
+    assert progress.rollouts(({}, {}), NOW, {"huong-khe"})[1].startswith("the centre has told nothing")
+    assert progress.rollouts(({}, {"rollout": "refused"}), NOW, {"huong-khe"}) == ([], "refused")
+
+
+def test_every_word_of_the_ledger_has_a_number() -> None:
+    assert {str(state) for state in State} <= STANDINGS.keys()
 
 
 @pytest.mark.parametrize("where", [None, "sqlite:////nowhere/ledger.db", "nonsense://x"])

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import Any
 
 import pytest
+import yaml
 
-from tram.register import Province
+from tram.register import Province, load
 from tram_board import figures, today
+from tram_board.asking import Sample
 from tram_board.readings import ABROAD, BY_HOST, ask, gather
 from tram_board.state import look, state_of, window
-from tram_board.words import VERBS, Word, worst
+from tram_board.texts import translations
+from tram_board.words import SAID, VERBS, Word, told, worst
 
-from .conftest import NOW, REPO, Hub
+from .conftest import NOW, REPO, Hub, everywhere
 
 SRV, HUB_HOST, OTHER = "huong-khe-srv1", "trung-tam-hub1", "so-noi-vu-srv1"
 
@@ -53,6 +57,9 @@ def test_the_same_over_http(province: Province, hub: Hub) -> None:
         ("signatures", NOW.timestamp() - 3 * 86400, "antivirus", Word.ATTENTION),
         ("signatures", NOW.timestamp() - 9 * 86400, "antivirus", Word.BAD),
         ("drift", 2, "baseline", Word.ATTENTION),
+        ("proof", NOW.timestamp() - 34 * 86400, "backup", Word.OK),
+        ("proof", NOW.timestamp() - 36 * 86400, "backup", Word.BAD),
+        ("proof", 0, "backup", Word.BAD),
     ],
 )
 def test_a_reading_out_of_bounds_is_said(
@@ -75,6 +82,7 @@ def test_a_reading_out_of_bounds_is_said(
         ("audited", "baseline"),
         ("baseline", "baseline"),
         ("backup", "backup"),
+        ("proof", "backup"),
     ],
 )
 def test_a_reading_that_is_missing_is_unknown(province: Province, hub: Hub, reading: str, verb: str) -> None:
@@ -157,12 +165,22 @@ def test_a_verb_concerns_only_hosts_that_have_its_function(province: Province, h
     assert "documents" not in state_of(province, hub.readings()).sites["huong-khe"].verbs
 
 
+@pytest.mark.parametrize(("hours", "word"), [(2, Word.OK), (4, Word.UNKNOWN), (None, Word.UNKNOWN)])
+def test_documents_are_good_as_long_as_the_centre_counted_them(
+    province: Province, hub: Hub, *, hours: int | None, word: Word
+) -> None:
+    told = None if hours is None else NOW.timestamp() - hours * 3600
+    hub.set("exporter", SRV, told, exporter="documents")
+    state = state_of(everywhere(province, "documents"), hub.readings())
+    assert state.sites["huong-khe"].verbs["documents"].word is word
+
+
 def test_what_is_not_watched_is_left_out_and_not_good(province: Province, hub: Hub) -> None:
     hub.set("backup", SRV, None)
-    watched = [verb for verb in VERBS if verb != "backup"]
+    watched = [verb for verb in VERBS if verb not in ("backup", "documents")]
     state = state_of(province, hub.readings(), verbs=watched)
     assert "backup" not in state.sites["huong-khe"].verbs
-    assert state.verbs == tuple(watched)
+    assert (state.verbs, state.unjudged) == (tuple(watched), ("documents", "backup"))
 
 
 @pytest.mark.parametrize("value", ["NaN", "+Inf", "-Inf"])
@@ -217,3 +235,46 @@ def test_every_page_a_finding_leads_to_is_there() -> None:
     words = set(re.findall(r'"([a-z]+(?:-[a-z]+)+)"', code))
     assert words
     assert [word for word in sorted(words) if not (REPO / f"docs/runbooks/{word}.md").exists()] == []
+
+
+def test_what_nobody_in_the_province_does_is_neither_good_nor_bad(province: Province, hub: Hub) -> None:
+    lab = load(REPO / "inventories/lab")
+    for samples in ("backup", "overdue"):
+        hub.samples.pop(samples)
+    state = state_of(lab, hub.readings())
+    assert state.unjudged == ("documents", "backup")
+    assert {*state.verbs, *state.sites["huong-khe"].verbs}.isdisjoint(state.unjudged)
+    assert state.word is Word.OK
+    # Where anybody is backed up, who is not is not taken for good.
+    some = replace(lab, sites=(everywhere(lab, "backup").sites[0], *lab.sites[1:]))
+    assert state_of(some, hub.readings()).sites["huong-khe"].verbs["backup"].word is Word.UNKNOWN
+
+
+def test_an_audit_too_long_ago_proves_nothing(province: Province, hub: Hub) -> None:
+    for days, expected in ((20, Word.OK), (22, Word.UNKNOWN)):
+        hub.set("audited", SRV, NOW.timestamp() - days * 86400)
+        assert word(province, hub, "baseline") is expected
+
+
+def test_a_service_whose_backup_says_nothing_is_unknown(province: Province, hub: Hub) -> None:
+    hub.samples["backup"] = [
+        Sample({**one.labels, "service": "host"} if one.labels["host"] == SRV else one.labels, one.value)
+        for one in hub.samples["backup"]
+    ]
+    assert word(province, hub, "backup") is Word.UNKNOWN
+
+
+def test_when_nobody_knows_which_readings_failed_nothing_is_in_order(province: Province, hub: Hub) -> None:
+    readings = replace(hub.readings(), failed={"reading_failed": "too slow"})
+    verbs = state_of(province, readings).sites["huong-khe"].verbs
+    assert {verb for verb, judged in verbs.items() if judged.word is Word.OK} == {"reach"}
+
+
+def test_why_a_risk_is_not_known_is_said_in_the_words_of_its_numbers(province: Province, hub: Hub) -> None:
+    words = yaml.safe_load((REPO / "monitoring/tram_exporters/risk.yml").read_text(encoding="utf-8"))["unknown"]
+    vietnamese = translations("vi").gettext
+    for code, said in words.items():
+        assert (SAID[code], vietnamese(SAID[code])) == (said["en"].rstrip("."), said["vi"].rstrip("."))
+    hub.set("risk_unknown", SRV, 1, reason="no_disks")
+    (found,) = state_of(province, hub.readings()).sites["huong-khe"].findings
+    assert told(found, vietnamese).endswith("Không thấy ổ đĩa nào để đọc")

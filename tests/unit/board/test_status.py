@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 
 from tram.cli import status as command
 from tram.cli.main import app
+from tram.core.errors import BadInput
 from tram.register import Province
 from tram_board.judging import INTERVALS
 from tram_board.settings import read_settings
@@ -40,6 +41,7 @@ def test_all_in_order_is_0_and_one_screen(run, province: Province) -> None:  # t
     assert done.exit_code == 0, done.output
     assert province.name in done.output
     assert len(done.output.splitlines()) < 30
+    assert "không đánh giá: Văn bản, Sao lưu" in done.output
 
 
 @pytest.mark.parametrize(
@@ -97,3 +99,10 @@ def test_settings_that_will_not_do_are_told_by_key(tmp_path: Path, text: str, sa
     file.write_text(text)
     with pytest.raises(Exception, match=said):
         read_settings(file)
+
+
+@pytest.mark.parametrize("words", [["status"], ["hardware", "report", "--hub", "https://watch.tinh.example:8444"]])
+def test_a_certificate_without_its_key_is_told(words: list[str]) -> None:
+    ran = CliRunner().invoke(app, [*words, "--certificate", "me.crt"])
+    assert isinstance(ran.exception, BadInput)
+    assert "--certificate and --key go together" in ran.exception.message

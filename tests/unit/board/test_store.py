@@ -49,6 +49,7 @@ def told() -> str:
         "tram_baseline_drift 0",
         f"tram_baseline_audited_timestamp_seconds {now - 3600:.0f}",
         f'tram_backup_last_success_timestamp_seconds{{service="mail"}} {now - 3600:.0f}',
+        f"tram_backup_last_restore_proof_timestamp_seconds {now - 3600:.0f}",
         'tram_accounts{agency="huong-khe",stage="people"} 40',
     ]
     return "\n".join(lines) + "\n"

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
 from starlette.testclient import TestClient
 
+import tram_board as board_package
 from tram.core.errors import BadInput
 from tram.register import Province
 from tram_board import people
@@ -23,7 +25,7 @@ from tram_board.state import INTERVAL
 from tram_board.views import VIEWS
 from tram_board.watcher import Watcher
 from tram_board.web import Board, application
-from tram_board.words import VERBS
+from tram_board.words import VERBS, Word
 
 from .conftest import NOW, Hub
 
@@ -176,6 +178,18 @@ def test_who_hammers_a_name_from_elsewhere_does_not_lock_its_owner_out() -> None
     assert backoff.wait("khac", "198.51.100.1") == 0
 
 
+def test_who_logs_in_rightly_is_not_counted_against_his_office() -> None:
+    now = 0.0
+    backoff = Backoff(lambda: now)
+    for number in range(100):
+        backoff.wrong(f"an.{number}", "192.0.2.1")
+        (backoff.right if number % 2 else backoff.unknown)(f"an.{number}", "192.0.2.1")
+    assert backoff.wait("binh", "192.0.2.1") == 0
+    for _ in range(21):
+        backoff.wrong("khac", "192.0.2.1")
+    assert backoff.wait("binh", "192.0.2.1") > 0
+
+
 def test_a_form_of_another_page_is_not_taken(browser: Browser) -> None:
     client = browser()
     word = word_of(client.get("/login").text)
@@ -299,3 +313,26 @@ def test_keys_and_accounts_are_for_their_group_only(tmp_path: Path, board: Board
     assert (tmp_path / "key").stat().st_mode & 0o777 == 0o640
     with pytest.raises(BadInput, match="has 5 characters"):
         write_account(board.accounts, Person("truc", "operator"), "short")
+
+
+def test_every_colour_of_text_stands_out_from_its_ground() -> None:
+    """WCAG 2.2, 1.4.3: 4.5 to 1."""
+    style = (Path(board_package.__file__).parent / "static/board.css").read_text(encoding="utf-8")
+    colours = dict(re.findall(r"--([a-z]+): (#[0-9a-f]+)", style))
+
+    def light(name: str) -> float:
+        text = colours[name].lstrip("#")
+        parts = [int(2 * text[n] if len(text) == 3 else text[2 * n : 2 * n + 2], 16) / 255 for n in range(3)]
+        linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+    for ground in ("paper", "soft"):
+        ratios = {name: (light(ground) + 0.05) / (light(name) + 0.05) for name in ("ink", "link", *map(str, Word))}
+        assert min(ratios.values()) >= 4.5, (ground, ratios)
+
+
+def test_of_operators_who_make_accounts_at_once_each_has_made_his(tmp_path: Path) -> None:
+    file, names = tmp_path / people.ACCOUNTS, {f"nguoi{number}" for number in range(8)}
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda name: write_account(file, Person(name, "operator"), PASSWORD), names))
+    assert read_accounts(file).keys() == names
