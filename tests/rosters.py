@@ -28,12 +28,26 @@ GIVEN = (
 )
 POSTS = ("Chuyên viên", "Phó trưởng phòng", "Trưởng phòng", "Văn thư", "Kế toán", "Lãnh đạo")
 
+WITHOUT_SERVERS = (
+    ("so-tai-chinh", "Sở Tài chính", "department"),
+    ("so-y-te", "Sở Y tế", "department"),
+    ("ky-anh", "Huyện Kỳ Anh", "district"),
+    ("vu-quang", "Huyện Vũ Quang", "district"),
+)
+"""Agencies beside those that the lab's province has."""
 HEADINGS = ("STT", "Mã cán bộ", "Họ và tên", "Chức vụ", "Đơn vị", "Ngày sinh")
 
 
 def invented(number: int) -> str:
     """The name of person number `number`; no two of the first 2145 are the same."""
     return " ".join((FAMILY[number % len(FAMILY)], MIDDLE[number % len(MIDDLE)], GIVEN[number % len(GIVEN)]))
+
+
+def add_agencies(province: Path) -> None:
+    """Write the agencies without servers into a copy of the lab's province."""
+    for number, (code, name, tier) in enumerate(WITHOUT_SERVERS, start=8):
+        text = f"code: {code}\nname: {name}\ntier: {tier}\nparent: trung-tam\nnetwork: 198.51.100.{16 * number}/28\n"
+        (province / f"sites/{code}.yml").write_text(f"{text}link:\n  class: fibre\n", encoding="utf-8")
 
 
 def people(first: int, count: int, agency: str) -> list[list[object]]:

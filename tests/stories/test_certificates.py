@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tram.lab.lab import Lab
 from tram.push.playbook import run_playbook
 
 from ..conftest import LAB, REPO
 from ..person import Person
+
+pytestmark = [pytest.mark.lab, pytest.mark.apart]
 
 HOST, SITE = "so-noi-vu-srv1", "so-noi-vu"
 

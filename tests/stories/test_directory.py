@@ -7,7 +7,6 @@ import contextlib
 import imaplib
 import json
 import os
-import shutil
 import time
 from collections.abc import Iterator
 from datetime import timedelta
@@ -15,11 +14,12 @@ from pathlib import Path
 
 import pytest
 
-from tram.lab.lab import Lab, down, open_lab, up
+from tram.lab.lab import Lab
 from tram.push.playbook import Recap, run_playbook
 
-from ..conftest import LAB, REPO, take_over
+from ..conftest import REPO
 from ..person import Person, queued, wait_until
+from ..small_lab import own_lab, write_inventory
 
 pytestmark = [pytest.mark.lab, pytest.mark.long]
 
@@ -31,49 +31,29 @@ CUT_SECONDS = int(os.environ.get("TRAM_STORY_CUT_SECONDS", "120"))
 
 
 def inventory_in(folder: Path) -> Path:
-    """Hub and one district of the lab, both with the directory; the district runs Debian 13."""
-    inventory = folder / "lab"
-    shutil.copytree(LAB, inventory)
-    (inventory / "sites/so-noi-vu.yml").unlink()
-    (inventory / "group_vars/site_so_noi_vu.yml").unlink()
-    for site, functions in (
-        ("trung-tam", "hub_cache, dns, pki, directory, mail"),
-        (SITE, "dns, directory, mail"),
-    ):
-        path = inventory / f"sites/{site}.yml"
-        lines = path.read_text(encoding="utf-8").splitlines()
-        kept = [line for line in lines if "functions:" not in line]
-        text = "\n".join([*kept, f"    functions: [{functions}]", ""])
-        path.write_text(text.replace("bookworm", "trixie") if site == SITE else text, encoding="utf-8")
+    """Hub and one district of the lab, both with the directory and mail; the district runs Debian 13."""
+    hosts = {
+        "trung-tam": [{"functions": ["hub_cache", "dns", "pki", "directory", "mail"]}],
+        SITE: [{"functions": ["dns", "directory", "mail"], "suite": "trixie"}],
+    }
+    inventory = write_inventory(folder, hosts)
     (inventory / "group_vars/directory.yml").write_text("---\nmail_directory: true\n", encoding="utf-8")
     return inventory
 
 
-@pytest.fixture(scope="module")
-def inventory(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    if mine := os.environ.get("TRAM_TEST_LAB"):
-        return open_lab(mine).province.folder
-    return inventory_in(tmp_path_factory.mktemp("province"))
+BOOKS = ("base", "pki", "dns", "directory", "mail")
 
 
 @pytest.fixture(scope="module")
-def lab(inventory: Path) -> Iterator[Lab]:
-    """The two hosts with names, certificates, directory and mail. $TRAM_TEST_LAB: one like it that is up."""
-    mine = os.environ.get("TRAM_TEST_LAB")
-    name = mine or f"dir{os.getpid() % 100000}"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("TRAM_LAB", name)
-        try:
-            found = up(inventory, name, print)
-            if not mine:
-                take_over(found)
-                for playbook in ("base", "pki", "dns", "directory", "mail"):
-                    run = run_playbook(REPO / f"playbooks/{playbook}.yml", inventory)
-                    assert run.failures() == []
-            yield found
-        finally:
-            if not mine:
-                down(name)
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    """The two hosts with names, certificates, directory and mail."""
+    with own_lab(inventory_in(tmp_path_factory.mktemp("province")), "dir", *BOOKS) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def inventory(lab: Lab) -> Path:
+    return lab.province.folder
 
 
 @pytest.fixture(autouse=True)

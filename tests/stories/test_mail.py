@@ -19,6 +19,8 @@ from tram.lab.lab import Lab
 
 from ..person import Person, queued, wait_until
 
+pytestmark = [pytest.mark.lab, pytest.mark.apart]
+
 DISTRICT, DEPARTMENT = "huong-khe", "so-noi-vu"
 DISTRICT_HOST, DEPARTMENT_HOST, HUB_HOST = "huong-khe-srv1", "so-noi-vu-srv1", "trung-tam-hub1"
 EACH_WAY = 500

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import imaplib
 import json
-import os
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -18,13 +17,12 @@ from typer.testing import CliRunner, Result
 from tram.accounts.issuing import Slip
 from tram.accounts.slips import draw_slips
 from tram.cli.main import app
-from tram.lab.lab import Lab, down, open_lab, up
-from tram.push.playbook import run_playbook
+from tram.lab.lab import Lab
 
-from ..conftest import REPO, take_over
 from ..person import Person, wait_until
 from ..rosters import people, write_roster
-from .test_directory import inventory_in
+from ..small_lab import own_lab
+from .test_directory import BOOKS, inventory_in
 
 pytestmark = [pytest.mark.lab, pytest.mark.long]
 
@@ -39,33 +37,20 @@ EACH = 50
 
 
 @pytest.fixture(scope="module")
-def inventory(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Hub and one district with servers, four agencies without."""
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    """Hub and one district with directory and mail, four agencies without servers."""
     folder = inventory_in(tmp_path_factory.mktemp("province"))
     for number, (code, name, tier) in enumerate(WITHOUT_SERVERS, start=1):
         text = f"code: {code}\nname: {name}\ntier: {tier}\nparent: trung-tam\nnetwork: 198.51.100.{16 * number}/28\n"
         (folder / f"sites/{code}.yml").write_text(f"{text}link:\n  class: fibre\n", encoding="utf-8")
-    return folder
+    with pytest.MonkeyPatch.context() as patch, own_lab(folder, "people", *BOOKS) as found:
+        patch.setenv("LC_ALL", "en_US.UTF-8")
+        yield found
 
 
 @pytest.fixture(scope="module")
-def lab(inventory: Path) -> Iterator[Lab]:
-    """The two hosts with directory and mail. $TRAM_TEST_LAB: one like it that is up."""
-    mine = os.environ.get("TRAM_TEST_LAB")
-    name = mine or f"people{os.getpid() % 100000}"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("TRAM_LAB", name)
-        patch.setenv("LC_ALL", "en_US.UTF-8")
-        try:
-            found = open_lab(mine) if mine else up(inventory, name, print)
-            if not mine:
-                take_over(found)
-                for playbook in ("base", "pki", "dns", "directory", "mail"):
-                    assert run_playbook(REPO / f"playbooks/{playbook}.yml", inventory).failures() == []
-            yield found
-        finally:
-            if not mine:
-                down(name)
+def inventory(lab: Lab) -> Path:
+    return lab.province.folder
 
 
 class Centre:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,14 +9,13 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tram.lab.lab import Lab, down, up
+from tram.lab.lab import Lab
 from tram.push.playbook import Recap, run_playbook
 
-from ..conftest import LAB, take_over
+from ..small_lab import own_lab, write_inventory
 
 pytestmark = [pytest.mark.lab, pytest.mark.apart]
 
-NAME = f"cert{os.getpid() % 100000}"
 HOST, OTHER = "so-noi-vu-srv1", "trung-tam-hub1"
 KEY = "/etc/ssh/ssh_host_ed25519_key"
 
@@ -26,20 +23,11 @@ KEY = "/etc/ssh/ssh_host_ed25519_key"
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     """The hub and one site that runs Debian 13, with role ssh on both."""
-    inventory = tmp_path_factory.mktemp("province") / "lab"
-    shutil.copytree(LAB, inventory)
-    (inventory / "sites/huong-khe.yml").unlink()
-    site = inventory / "sites/so-noi-vu.yml"
-    site.write_text(site.read_text(encoding="utf-8").replace("suite: bookworm", "suite: trixie"), encoding="utf-8")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("TRAM_LAB", NAME)
-        try:
-            lab = up(inventory, NAME, print)
-            take_over(lab)
-            assert converge(inventory, inventory.parent).failures() == []
-            yield lab
-        finally:
-            down(NAME)
+    hosts: dict[str, list[dict[str, str]]] = {"trung-tam": [{}], "so-noi-vu": [{"suite": "trixie"}]}
+    inventory = write_inventory(tmp_path_factory.mktemp("province"), hosts)
+    with own_lab(inventory, "cert") as found:
+        assert converge(inventory, inventory.parent).failures() == []
+        yield found
 
 
 def converge(inventory: Path, folder: Path, *extra: str) -> Recap:

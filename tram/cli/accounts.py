@@ -30,11 +30,12 @@ from tram.act.key import CentreKey, load_key
 from tram.act.target import targets
 from tram.cli.accounts_view import plain_funnel, plain_plan, show_funnels, show_plan
 from tram.cli.i18n import _
-from tram.cli.timers import print_or_install
+from tram.cli.timers import figures_place, print_or_install
 from tram.core.errors import BadInput, TramError
 from tram.register import Province, Site, load
 from tram.register.problem import did_you_mean
 from tram.rollout.timer import Call, make_units
+from tram_exporters.textfile import put
 
 app = typer.Typer(no_args_is_help=True, help=_("People's accounts: from rosters into the directory."))
 
@@ -223,9 +224,7 @@ def report(
     now = utc_now()
     rows = funnels(state, agencies, counters, now)
     if textfile:
-        half = textfile.with_name(f".{textfile.name}.half")
-        half.write_text(metrics(rows, now), encoding="utf-8")
-        half.replace(textfile)
+        put(textfile, metrics(rows, now))
     if as_json:
         typer.echo(json.dumps([plain_funnel(row) for row in rows], ensure_ascii=False, indent=1))
     elif as_csv:
@@ -256,11 +255,6 @@ def timer(
 ) -> None:
     """Print the two units that call `tram accounts report --metrics` for the province, or put them in place."""
     province = load(inventory)
-    if install and not textfile.absolute().parent.is_dir():
-        raise BadInput(
-            f"{textfile.absolute().parent}: no such folder",
-            hint="apt install prometheus-node-exporter, or --metrics FILE",
-        )
     call = Call(
         f"tram-accounts-{province.code}",
         "accounts report",
@@ -268,7 +262,7 @@ def timer(
         "each night",
         # After the offices' day and before the next: a line that is down then is asked the next night.
         "OnCalendar=*-*-* 20:30:00 UTC\nRandomizedDelaySec=10min\nPersistent=true\n",
-        arguments=("--metrics", str(textfile.absolute())),
+        arguments=("--metrics", figures_place(textfile, install=install)),
         longest=timedelta(hours=1),
     )
     print_or_install(make_units(province, call, project=Path.cwd()), install=install)

@@ -24,7 +24,8 @@ options:
       - Units in the order to start them.
       - C(name) is enabled and restarted; C(watch) is looked at instead when C(name) is only a wrapper; C(files) are
         files and directories the daemon reads at start (missing ones are passed over); C(check) is a command that must
-        succeed before a restart.
+        succeed before a restart; C(answers) is one that succeeds when the unit really works, where running does not say
+        it: tried for C(answer_seconds) (120) after a restart, and a unit that does not answer is restarted.
     type: list
     elements: dict
     required: true
@@ -79,7 +80,34 @@ def staleness(module: AnsibleModule, unit: dict[str, Any]) -> str:
         return "unit file changed"
     if newest_change(unit.get("files", [])) > wall_clock(state["StateChangeTimestampMonotonic"]):
         return "ran with files older than those on disk"
+    if unit.get("answers") and module.run_command(unit["answers"])[0] != 0:
+        return "did not answer"
     return ""
+
+
+def journal(module: AnsibleModule, name: str) -> str:
+    """The last lines a unit wrote, for who has to find out why."""
+    _, out, _ = module.run_command(
+        ["journalctl", "--quiet", "--no-pager", "--output=cat", "--lines=5", "--unit=" + name]
+    )
+    return f"see: journalctl -u {name}; its last lines: {out.strip() or '(none)'}"
+
+
+def wait_for_answer(module: AnsibleModule, unit: dict[str, Any]) -> None:
+    """Try until the unit answers; fail the task when it does not."""
+    seconds = int(unit.get("answer_seconds", 120))
+    end = time.monotonic() + seconds
+    while True:
+        code, out, err = module.run_command(unit["answers"])
+        if code == 0:
+            return
+        if time.monotonic() > end:
+            said = (err or out).strip() or f"code {code}"
+            module.fail_json(
+                msg=f"{unit['name']} was started and does not answer within {seconds} s: {said}; "
+                + journal(module, unit.get("watch", unit["name"]))
+            )
+        time.sleep(2)
 
 
 def refresh(module: AnsibleModule, unit: dict[str, Any]) -> None:
@@ -95,10 +123,12 @@ def refresh(module: AnsibleModule, unit: dict[str, Any]) -> None:
         code, out, err = module.run_command(["systemctl", *command])
         if code != 0:
             said = (err or out).strip()
-            module.fail_json(msg=f"systemctl {' '.join(command)}: {said}; see: journalctl -u {name}")
+            module.fail_json(msg=f"systemctl {' '.join(command)}: {said}; {journal(module, name)}")
     watched = unit.get("watch", name)
     if show(module, watched).get("ActiveState") not in ("active", "reloading"):
-        module.fail_json(msg=f"{watched} does not run after its restart; see: journalctl -u {watched}")
+        module.fail_json(msg=f"{watched} does not run after its restart; {journal(module, watched)}")
+    if unit.get("answers"):
+        wait_for_answer(module, unit)
 
 
 def main() -> None:

@@ -13,6 +13,8 @@ from tram_antivirus import state, status, update, watch
 
 from .conftest import Hub, Scanner
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def dig(settings: Any, tmp_path: Path) -> Any:

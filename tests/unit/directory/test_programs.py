@@ -56,3 +56,15 @@ def test_a_dump_that_was_cut_off_leaves_those_before_it(tmp_path: Path, monkeypa
     with pytest.raises(dump.Failed, match="slapcat ended with 1 after 1 entries: no space"):
         dump.dump(folder, 1)
     assert [*folder.iterdir()] == [file]
+
+
+def test_two_databases_change_their_names_in_one_step(tmp_path: Path) -> None:
+    dump = load("tram_directory_dump", "directory/files/tram-directory-dump")
+    for name in ("used", "new"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "data.mdb").write_text(name, encoding="utf-8")
+    dump.exchange(tmp_path / "new", tmp_path / "used")
+    assert [(tmp_path / name / "data.mdb").read_text(encoding="utf-8") for name in ("used", "new")] == ["new", "used"]
+    with pytest.raises(OSError, match="the directory is as it was"):
+        dump.exchange(tmp_path / "none", tmp_path / "used")
+    assert (tmp_path / "used/data.mdb").read_text(encoding="utf-8") == "new"
