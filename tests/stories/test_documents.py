@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import time
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -13,11 +14,13 @@ import pytest
 import yaml
 
 from tram.core.run import run
-from tram.lab.lab import Lab, down, open_lab, up
+from tram.lab.lab import Lab
 from tram.push.playbook import Recap, run_playbook
 
-from ..conftest import LAB, REPO, take_over
+from ..conftest import REPO
 from ..person import wait_until
+from ..rosters import add_agencies
+from ..small_lab import MINE, own_lab, write_inventory
 
 pytestmark = [pytest.mark.lab, pytest.mark.long]
 
@@ -37,49 +40,28 @@ def wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def inventory(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A province of a hub with the directory and one department that has documents."""
-    if mine := os.environ.get("TRAM_TEST_LAB"):
-        return open_lab(mine).province.folder
-    folder = tmp_path_factory.mktemp("province") / "lab"
-    shutil.copytree(LAB, folder)
-    (folder / "sites/huong-khe.yml").unlink()
-    for name in ("site_huong_khe", "site_so_noi_vu", "site_trung_tam"):
-        (folder / f"group_vars/{name}.yml").unlink()
-    functions = {
-        "trung-tam": ["hub_cache", "dns", "pki", "mirror", "antivirus_mirror", "directory"],
-        "so-noi-vu": ["antivirus", "documents"],
+def lab(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[Lab]:
+    """A hub with the directory and a department with all that documents stand on, wheels on its disk; four agencies
+    without servers."""
+    hosts = {
+        "trung-tam": [{"functions": ["hub_cache", "dns", "pki", "mirror", "antivirus_mirror", "directory"]}],
+        SITE: [{"functions": ["antivirus", "documents"]}],
     }
-    for code, names in functions.items():
-        path = folder / f"sites/{code}.yml"
-        site = yaml.safe_load(path.read_text(encoding="utf-8"))
-        site["hosts"][0]["functions"] = names
-        path.write_text(yaml.safe_dump(site, allow_unicode=True, sort_keys=False), encoding="utf-8")
+    inventory = write_inventory(tmp_path_factory.mktemp("province"), hosts)
+    add_agencies(inventory)
     urls = {"documents_wheels_url": f"file://{BROUGHT}/", "documents_scripts_url": f"file://{BROUGHT}/npm/"}
-    (folder / "group_vars/documents.yml").write_text(yaml.safe_dump(urls), encoding="utf-8")
-    return folder
+    (inventory / "group_vars/documents.yml").write_text(yaml.safe_dump(urls), encoding="utf-8")
+    with own_lab(inventory, "docs", "base", "pki", "dns", "directory", "antivirus") as found:
+        if not MINE:
+            brought = request.getfixturevalue("wheels")
+            there = f"/proc/{found.machines[HOST].init_pid()}/root{BROUGHT}"
+            shutil.copytree(brought, there, dirs_exist_ok=True)
+        yield found
 
 
 @pytest.fixture(scope="module")
-def lab(inventory: Path, request: pytest.FixtureRequest) -> Iterator[Lab]:
-    """The hosts with all that documents stand on, wheels on the one's disk. $TRAM_TEST_LAB: one that is up."""
-    mine = os.environ.get("TRAM_TEST_LAB")
-    name = mine or f"docs{os.getpid() % 100000}"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("TRAM_LAB", name)
-        try:
-            found = up(inventory, name, print)
-            if not mine:
-                take_over(found)
-                for book in ("base", "pki", "dns", "directory", "antivirus"):
-                    assert run_playbook(REPO / f"playbooks/{book}.yml", inventory).failures() == [], book
-                brought = request.getfixturevalue("wheels")
-                there = f"/proc/{found.machines[HOST].init_pid()}/root{BROUGHT}"
-                shutil.copytree(brought, there, dirs_exist_ok=True)
-            yield found
-        finally:
-            if not mine:
-                down(name)
+def inventory(lab: Lab) -> Path:
+    return lab.province.folder
 
 
 @pytest.fixture(scope="module")
@@ -116,6 +98,32 @@ def test_a_bare_host_gets_documents_and_a_second_run_changes_nothing(first: Reca
 def test_a_document_is_taken_read_found_and_malware_is_refused(first: Recap, inventory: Path, tmp_path: Path) -> None:
     assert first.failures() == []
     assert prove(inventory, tmp_path) == []
+
+
+def test_the_tables_are_those_the_models_ask_for(first: Recap, lab: Lab) -> None:
+    assert first.failures() == []
+    assert "No changes detected" in sh(lab, "tram-mayan manage makemigrations --check --dry-run tram_practice")
+
+
+@pytest.mark.parametrize(("module", "unit"), [("wsgi", "mayan-web"), ("celery", "mayan-worker-slow")])
+def test_what_cannot_load_fails_the_role_with_the_reason(
+    first: Recap, lab: Lab, inventory: Path, module: str, unit: str
+) -> None:
+    assert first.failures() == []
+    file = f"$(echo /opt/mayan/current/venv/lib/python3*/site-packages/mayan/{module}.py)"
+    sh(lab, f"cp -a {file} /var/tmp/kept.py && echo 'raise RuntimeError(\"broken on purpose\")' >>{file}")
+    sh(lab, f"systemctl kill --signal=KILL {unit}")
+    try:
+        began = time.monotonic()
+        failed = [str(one) for one in run_playbook(BOOK, inventory, extra=["--limit", HOST]).failures()]
+        print(f"{unit} that cannot load: the role fails after {time.monotonic() - began:.0f} s")
+    finally:
+        sh(lab, f"cp -a /var/tmp/kept.py {file}")
+    assert len(failed) == 1
+    assert unit in failed[0]
+    assert "broken on purpose" in failed[0]
+    healed = run_playbook(BOOK, inventory, extra=["--limit", HOST])
+    assert healed.failures() == []
 
 
 def test_memory_at_rest_is_within_its_bounds(first: Recap, lab: Lab) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 from tram.documents.reading import answered
 from tram.documents.things import Door, Request
+from tram_exporters.textfile import Page
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,11 +28,14 @@ class Figures:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """All rows, the agencies' names, and how many issued documents wait to leave by mail."""
+    """All rows, the agencies' names, and how many issued documents wait to leave by mail: `mail_trouble` says of some
+    why. `mail_unread`: letters in an agency's mailbox that could not be made documents."""
 
     rows: tuple[Figures, ...]
     agencies: dict[str, str]
     mail_waiting: int
+    mail_trouble: dict[str, str]
+    mail_unread: dict[str, int]
 
 
 def read_report(door: Door, year: int | None = None) -> Report:
@@ -46,7 +50,10 @@ def read_report(door: Door, year: int | None = None) -> Report:
     rows = tuple(
         Figures(**{"in_" if name == "in" else name: value for name, value in row.items()}) for row in body["rows"]
     )
-    return Report(rows, body["agencies"], body["mail_waiting"])
+    # An instance that has not had its update yet does not say the last two.
+    return Report(
+        rows, body["agencies"], body["mail_waiting"], body.get("mail_trouble", {}), body.get("mail_unread", {})
+    )
 
 
 def by_agency(rows: Sequence[Figures]) -> list[Figures]:
@@ -73,15 +80,15 @@ def csv_lines(rows: Sequence[Figures]) -> str:
     return text.getvalue()
 
 
-def metrics(rows: Sequence[Figures]) -> str:
-    """For node_exporter's textfile collector: agencies only, no person. Source: Prometheus, exposition formats."""
-    names = {
-        "tram_documents_in_total": ("counter", "Incoming documents registered.", "in_"),
-        "tram_documents_out_total": ("counter", "Outgoing documents issued.", "out"),
-        "tram_documents_overdue": ("gauge", "Open documents past their deadline.", "overdue"),
-    }
-    lines = []
-    for name, (kind, text, column) in names.items():
-        lines += [f"# HELP {name} {text}", f"# TYPE {name} {kind}"]
-        lines += [f'{name}{{agency="{row.agency}"}} {getattr(row, column)}' for row in by_agency(rows)]
-    return "\n".join(lines) + "\n"
+def metrics(found: Report, site: str, host: str, now: float | None = None) -> str:
+    """For node_exporter's textfile collector: agencies only, no person. The centre says it, of `host` at `site`."""
+    page = Page("documents", site=site, host=host)
+    for row in by_agency(found.rows):
+        page.counter("tram_documents_in_total", "Incoming documents registered.", row.in_, agency=row.agency)
+        page.counter("tram_documents_out_total", "Outgoing documents issued.", row.out, agency=row.agency)
+        text = "Open documents past their deadline."
+        page.gauge("tram_documents_overdue", text, row.overdue, agency=row.agency)
+    for agency, count in found.mail_unread.items():
+        text = "Letters in the agency's mailbox that could not be made documents."
+        page.gauge("tram_documents_letters_unread", text, count, agency=agency)
+    return page.text(now=now)

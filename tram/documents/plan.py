@@ -32,11 +32,12 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """All differences, how many things are as they should be, and what is there that the practice knows nothing of."""
+    """All differences, how many things are as they should be, and what is there that the practice knows nothing of
+    (kind and name)."""
 
     changes: tuple[Change, ...]
     same: int
-    warnings: tuple[str, ...] = ()
+    unknown: tuple[tuple[str, str], ...] = ()
 
     def count(self) -> Counter[str]:
         """How many of each action."""
@@ -147,13 +148,13 @@ def _refuse_open_work(has: Has, agency: str, person: str) -> None:
         )
 
 
-def _surplus(practice: Practice, has: Has) -> Iterable[str]:
+def _surplus(practice: Practice, has: Has) -> Iterable[tuple[str, str]]:
     """Types with an agency's mark that the practice does not know: left alone, because documents may hang on them."""
     known = {thing.ref for thing in things(practice)}
     marks = tuple(f"{one.symbol} · " for one in practice.agencies.values())
     for kind, key in has.things:
         if kind in ("type", "role", "group") and key[0].startswith(marks) and f"<{kind}: {key[0]}>" not in known:
-            yield f"{kind} “{key[0]}” is there and not in the practice; it is left alone"
+            yield kind, key[0]
 
 
 def apply_changes(door: Door, plan: Plan) -> int:

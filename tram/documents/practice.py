@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -213,9 +214,7 @@ def _wrong_types(
         yield from _unknown(document, (*at, "fields"), one.fields, [*fields], "the field")
         own = [*one.required, one.given.number, one.given.date]
         yield from _unknown(document, (*at, "fields"), own, one.fields, "among this type's fields")
-        try:
-            one.mark.format(number=1, symbol="S", year=2026)
-        except (KeyError, IndexError, ValueError):
+        if re.search(r"[{}]", re.sub(r"\{(number|symbol|year)\}", "", one.mark)):
             yield document.problem((*at, "mark"), f"“{one.mark}” cannot be filled in", "use {number} {symbol} {year}")
 
 
@@ -248,6 +247,9 @@ def _wrong_agencies(
         yield from _unknown(document, at, [code], [site.code for site in province.sites], "in the register, the agency")
         for post in agency.people:
             yield from _unknown(document, (*at, "people", post), [post], [*posts], "the post")
+        if not re.fullmatch(r"[\w./-]+( [\w./-]+)*", agency.symbol):
+            text = f"“{agency.symbol}” cannot stand in a number"
+            yield document.problem((*at, "symbol"), text, "letters, digits, dots, dashes, slashes")
         if agency.symbol in symbols:
             yield document.problem(
                 (*at, "symbol"), f"“{agency.symbol}” is {symbols[agency.symbol]}'s already", "each has its own"

@@ -44,12 +44,12 @@ def test_what_is_said_of_a_pdf(monkeypatch: pytest.MonkeyPatch, code: int, out: 
     assert file.tell() == 0
 
 
-def test_one_that_takes_too_long_does_not_open(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_that_takes_too_long_is_not_called_damaged(monkeypatch: pytest.MonkeyPatch) -> None:
     def wait(words: list[str], **_how: Any) -> None:
         raise subprocess.TimeoutExpired(words, 60)
 
     monkeypatch.setattr(subprocess, "run", wait)
-    assert "bị hỏng" in readable.complaint(io.BytesIO(PDF), "a.pdf", 10)
+    assert "gửi lại sau ít phút" in readable.complaint(io.BytesIO(PDF), "a.pdf", 10)
 
 
 def test_what_is_no_pdf_passes_unless_it_says_it_is_one() -> None:

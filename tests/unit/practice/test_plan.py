@@ -114,8 +114,16 @@ def test_a_refused_request_says_how_far_it_came(practice: Practice) -> None:
 def test_metrics_name_no_person(practice: Practice) -> None:
     row = {"agency": "so-noi-vu", "person": "vien-snv", "in": 3, "out": 1, "open": 2, "overdue": 1, "owner_gone": 0}
     nobodys = {**row, "person": "", "in": 4, "overdue": 2}
-    answer = {"status": 200, "body": {"rows": [row, nobodys], "agencies": {}, "mail_waiting": 0}}
-    text = metrics(read_report(Paper(answer)).rows)
-    assert 'tram_documents_in_total{agency="so-noi-vu"} 7\n' in text
-    assert 'tram_documents_overdue{agency="so-noi-vu"} 3\n' in text
+    answer = {
+        "status": 200,
+        "body": {"rows": [row, nobodys], "agencies": {}, "mail_waiting": 0, "mail_unread": {"so-noi-vu": 2}},
+    }
+    text = metrics(read_report(Paper(answer)), "hub", "hub-srv1", now=1_795_000_000.0)
+    # With site and host: the hub's agent speaks of others, and without them they would be the hub's own.
+    about = 'host="hub-srv1",site="hub"'
+    assert f'tram_documents_in_total{{agency="so-noi-vu",{about}}} 7.0\n' in text
+    assert f'tram_documents_overdue{{agency="so-noi-vu",{about}}} 3.0\n' in text
+    assert f'tram_documents_letters_unread{{agency="so-noi-vu",{about}}} 2.0\n' in text
+    last = "tram_exporter_last_success_timestamp_seconds"
+    assert f'{last}{{exporter="documents",{about}}} 1.795e+09\n' in text
     assert "vien" not in text

@@ -42,10 +42,10 @@ class Client:
             raise Trouble(f"Mayan does not let its administrator in ({status})")
         self.token = answer["token"]
 
-    def ask(self, method: str, path: str, body: Any = None) -> tuple[int, Any]:
+    def ask(self, method: str, path: str, body: Any = None, tries: int = 60) -> tuple[int, Any]:
         """One request; status and what was answered.
 
-        Raises Trouble when nobody answers.
+        Raises Trouble when nobody answers, or it is put off `tries` times.
         """
         headers = {
             "Accept": "application/json",
@@ -69,9 +69,11 @@ class Client:
         except (OSError, http.client.HTTPException) as error:
             raise Trouble(f"Mayan does not answer: {error} (systemctl status mayan-web)") from error
         if answer.status == http.HTTPStatus.TOO_MANY_REQUESTS:
+            if tries <= 0:
+                raise Trouble("Mayan wants fewer requests a second, and still did after many pauses: try again later")
             # Mayan bounds how many requests a second one account may make.
             time.sleep(min(int(wait) if wait.isdigit() else 1, 10))
-            return self.ask(method, path, body)
+            return self.ask(method, path, body, tries - 1)
         try:
             return answer.status, json.loads(text) if text else None
         except ValueError:

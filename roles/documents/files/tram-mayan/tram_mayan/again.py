@@ -19,4 +19,4 @@ def do_again(sender: Any, exception: Exception, args: Any, kwargs: Any, **_more:
     """Put the task back into its queue. Most of Mayan's try again by themselves, but not at their first question."""
     if isinstance(exception, OperationalError | InterfaceError):
         logger.error("%s is done again: %s", sender.name, exception)
-        sender.apply_async(args=args, kwargs=kwargs, countdown=SECONDS)
+        sender.apply_async(args=args, kwargs=kwargs, countdown=SECONDS, retries=sender.request.retries + 1)

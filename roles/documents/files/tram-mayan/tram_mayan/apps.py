@@ -16,7 +16,7 @@ class TramMayanApp(AppConfig):
         """Stand in the way."""
         from mayan.apps.documents.models.document_file_models import DocumentFile  # noqa: PLC0415
 
-        from . import again, once  # noqa: F401, PLC0415
+        from . import again, once, up  # noqa: F401, PLC0415
         from .scan import before_it_is_kept  # noqa: PLC0415
 
         DocumentFile.register_pre_create_hook(func=before_it_is_kept)

@@ -1,7 +1,7 @@
 """Who gets in: Mayan's own accounts (administrator, probe), then the people of the province's directory.
 
-A person's account comes to be at the first login. Its name is the address, its group the agency's code, so that rights
-of an agency are given to that group. Nothing of the password is kept here.
+A person's account comes to be at the first login, or by `tram documents apply`, which alone gives rights (by groups of
+posts). Its name is the address, its group the agency's code. Nothing of the password is kept here.
 """
 
 from __future__ import annotations
@@ -89,9 +89,11 @@ def take(user: Any, ldap_user: Any) -> None:
         user.groups.remove(group)
     for code in agencies & known:
         user.groups.add(Group.objects.get_or_create(name=code)[0])
-    if not user.is_active:
+    if not user.is_active or user.has_usable_password():
         user.is_active = True
-        user.save(update_fields=["is_active"])
+        # Made by `tram documents apply`: no password beside the directory's may ever be set anew by mail.
+        user.set_unusable_password()
+        user.save(update_fields=["is_active", "password"])
     _asked[user.pk] = time.monotonic()
 
 

@@ -1,4 +1,5 @@
-"""A task that a worker died in is done again from its beginning: what it had done before is taken back, not doubled."""
+"""A task that a worker died in, or that ended half way, is done again from its beginning: what it had done before is
+taken back, not doubled."""
 
 from __future__ import annotations
 
@@ -22,14 +23,14 @@ def before_it_is_kept(instance: Any = None, kwargs: dict[str, Any] | None = None
         with earlier.open() as file:
             same = digest_of(file) == digest
         if same:
-            logger.error("%s was begun before a worker died: begun anew", earlier)
+            logger.error("%s was begun before and not ended: begun anew", earlier)
             earlier.delete()
 
 
 def is_second_try() -> bool:
-    """Whether a worker does something that another had in hand when it died (tram_mayan.worker marks it)."""
+    """Whether it was begun before: a worker died in it (tram_mayan.worker marks it), or it could not end (retries)."""
     request = getattr(current_task, "request", None)
-    return bool(request and (request.delivery_info or {}).get("redelivered"))
+    return bool(request and (request.retries or (request.delivery_info or {}).get("redelivered")))
 
 
 def digest_of(file: BinaryIO) -> bytes:

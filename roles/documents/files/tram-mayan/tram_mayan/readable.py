@@ -22,6 +22,10 @@ TOO_LONG = (
     "Tệp “{file}” có {pages} trang, nhiều hơn {limit} trang. Tệp không được lưu. Hãy chia thành nhiều tệp rồi gửi lại. "
     "· The file has {pages} pages, more than {limit}, and was not kept. Send it in parts."
 )
+BUSY = (
+    "Tệp “{file}” chưa kiểm tra được: máy chủ đang bận. Tệp không được lưu. Hãy gửi lại sau ít phút. "
+    "· The file could not be looked at in time and was not kept. Send it again in a few minutes."
+)
 SECONDS = 60
 HOW: dict[str, Any] = {"capture_output": True, "text": True, "errors": "replace"}
 PAGES = re.compile(r"^Pages:\s+(\d+)$", re.MULTILINE)
@@ -38,7 +42,7 @@ def complaint(file: BinaryIO, name: str, limit: int) -> str:
         try:
             done = subprocess.run(["pdfinfo", path], check=False, timeout=SECONDS, **HOW)
         except subprocess.TimeoutExpired:
-            return BROKEN.format(file=name)
+            return BUSY.format(file=name)
     file.seek(0)
     if "Incorrect password" in done.stderr:
         return LOCKED.format(file=name)

@@ -8,10 +8,8 @@ from collections.abc import Callable, Iterator
 from typing import Any, BinaryIO
 
 from django.conf import settings
-from django.db import DatabaseError, OperationalError
+from django.db import OperationalError
 from django.http import HttpRequest, HttpResponse, JsonResponse
-from kombu.exceptions import OperationalError as QueueAway
-from redis.exceptions import RedisError
 
 from . import clamd, readable
 
@@ -57,13 +55,6 @@ def scan(file: BinaryIO, name: str, who: str) -> None:
         file.seek(0)
 
 
-NOT_NOW = (
-    "Chưa nhận được tệp: máy chủ đang thiếu chỗ hoặc đang khởi động lại. Hãy thử lại sau ít phút; nếu vẫn vậy, báo cho "
-    "quản trị viên. · The file was not taken: the server has no room or is just starting. Try again in a few minutes."
-)
-AWAY = (DatabaseError, RedisError, QueueAway, OSError)
-
-
 class ScannerAway(OperationalError):
     """Mayan tries such a task again, and keeps what was uploaded until then."""
 
@@ -81,13 +72,6 @@ class ScanUploads:
             if refused is not None:
                 return refused
         return self.get_response(request)
-
-    def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
-        """Who uploads while the database, the queues or the disk are away is told so, instead of Mayan's bare 500."""
-        if request.method != "POST" or not request.FILES or not isinstance(exception, AWAY):
-            return None
-        logger.error("not taken, sent by %s: %s", address(request), exception)
-        return answer(NOT_NOW, 503)
 
 
 def refuse(request: HttpRequest) -> HttpResponse | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from datetime import timedelta
 from pathlib import Path
 
 from mayan.settings.production import *  # noqa: F403  # Django reads settings as names of a module
@@ -14,7 +13,13 @@ _ROLE = json.loads(Path("/etc/mayan/settings.json").read_text(encoding="utf-8"))
 INSTALLED_APPS = [*INSTALLED_APPS, "tram_mayan.apps.TramMayanApp", "tram_practice.apps.TramPracticeApp"]
 
 # Before anything else looks at a file that was sent.
-MIDDLEWARE = (*MIDDLEWARE[:2], "tram_mayan.scan.ScanUploads", *MIDDLEWARE[2:], "tram_mayan.session.KeepAlive")
+MIDDLEWARE = (
+    "tram_mayan.away.SaySo",
+    *MIDDLEWARE[:2],
+    "tram_mayan.scan.ScanUploads",
+    *MIDDLEWARE[2:],
+    "tram_mayan.session.KeepAlive",
+)
 
 # What is here goes before Mayan's own translation.
 LOCALE_PATHS = [str(path) for path in sorted(Path("/usr/local/lib/tram-mayan/compiled").glob("*"))]
@@ -53,7 +58,5 @@ if _ROLE["ldap"]["url"]:
 
     globals().update(_ldap_settings(_ROLE["ldap"], REST_FRAMEWORK))
 
-# Wrong passwords are counted for a name at an address: nobody locks a colleague out, and nobody a whole office.
-AXES_COOLOFF_TIME = timedelta(minutes=15)
-AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+# How wrong passwords are counted: mayan.yml (AUTHENTICATION_LOCKOUT_…), which Mayan writes over AXES_… of here.
 AXES_CLIENT_IP_CALLABLE = "tram_mayan.scan.address"

@@ -6,7 +6,7 @@ import hashlib
 import io
 import logging
 import re
-import textwrap
+from collections.abc import Iterable
 from email import policy
 from email.message import EmailMessage
 from email.parser import BytesParser
@@ -15,12 +15,13 @@ from typing import Any
 
 from django.core.files.base import ContentFile
 from django.db import transaction
+from django.utils import timezone
 from mayan.apps.documents.models.document_models import Document
 from mayan.apps.documents.models.document_type_models import DocumentType
 from PIL import Image, ImageDraw, ImageFont
 
-from . import mailbox, people, steps
-from .models import Letter
+from . import letters, mailbox, people, steps
+from .models import Letter, Unread
 
 logger = logging.getLogger("tram_practice.mail_in")
 TITLE = 255
@@ -41,22 +42,34 @@ def take_all() -> int:
     return count
 
 
+class Tries:
+    """What is remembered of an agency's letters that could not be taken: letters.Memory in the database."""
+
+    def __init__(self, agency: str) -> None:
+        self._rows = Unread.objects.filter(agency=agency)
+        self._agency = agency
+
+    def due(self, uid: int) -> bool:
+        """Not before the span after the last try is over."""
+        return not self._rows.filter(uid=uid, due__gt=timezone.now()).exists()
+
+    def failed(self, uid: int, why: str) -> int:
+        """Remember when to try again."""
+        row, _ = Unread.objects.get_or_create(agency=self._agency, uid=uid)
+        row.tries += 1
+        row.why, row.due = why.replace("\0", ""), timezone.now() + letters.wait(row.tries)
+        row.save()
+        return int(row.tries)
+
+    def keep(self, uids: Iterable[int]) -> None:
+        """Forget what is not in the mailbox any more, or taken."""
+        self._rows.exclude(uid__in=list(uids)).delete()
+
+
 def take(agency: str, box: dict[str, Any]) -> int:
     """The letters of one mailbox that are not taken yet."""
-    count = 0
     with mailbox.reading(box) as imap:
-        found = imap.uid("SEARCH", f"UNKEYWORD {mailbox.TAKEN}")[1][0] or b""
-        for uid in found.decode().split():
-            raw = imap.uid("FETCH", uid, "(BODY.PEEK[])")[1][0][1]
-            try:
-                count += letter(agency, raw)
-            except (
-                Exception
-            ):  # one letter that cannot be understood does not hold up those behind it; it stays where it is
-                logger.exception("%s: thư %s chưa thành văn bản · letter not taken: UID %s", box["user"], uid, uid)
-                continue
-            imap.uid("STORE", uid, "+FLAGS.SILENT", f"({mailbox.TAKEN})")
-    return count
+        return letters.take(imap, box["user"], Tries(agency), lambda raw: letter(agency, raw))
 
 
 def letter(agency: str, raw: bytes) -> int:
@@ -68,7 +81,7 @@ def letter(agency: str, raw: bytes) -> int:
     message = BytesParser(policy=policy.default).parsebytes(raw)
     files = contents(message)
     digest = hashlib.sha256(b"\0".join(part.get_payload(decode=True) or b"" for part in message.walk())).hexdigest()
-    name = str(message["Message-ID"] or "").strip()[:512]
+    name = str(message["Message-ID"] or "").replace("\0", "").strip()[:512]
     with transaction.atomic():
         known, new = Letter.objects.get_or_create(agency=agency, message=name, digest=digest, defaults={"document": 0})
         if new:
@@ -88,17 +101,16 @@ def contents(message: EmailMessage) -> list[tuple[str, bytes]]:
     text = message.get_body(preferencelist=("plain", "html"))
     found = []
     if text is not None:
-        found.append(("00-thu.pdf", page(str(text.get_content()))))
+        found.append(("00-thu.pdf", page(letters.words(text))))
     for place, part in enumerate(message.iter_attachments(), 1):
-        name = (part.get_filename() or "dinh-kem").replace("/", "_")[-120:]
+        name = re.sub(r"[/\0]", "_", part.get_filename() or "dinh-kem")[-120:]
         found.append((f"{place:02}-{name}", part.get_payload(decode=True) or bytes(part)))
     return found
 
 
 def page(text: str) -> bytes:
     """A letter's text as pages: Mayan shows plain text with an office suite only, which a server does not have."""
-    plain = re.sub(r"<[^<>]*>", " ", text) if "<html" in text.lower() else text
-    lines = [part for line in plain.splitlines() for part in (textwrap.wrap(line, 80) or [""])][:MOST_LINES]
+    lines = letters.lines(text, MOST_LINES)
     font = ImageFont.truetype(FONT, 24)
     sheets = []
     for start in range(0, max(len(lines), 1), 45):
@@ -120,12 +132,13 @@ def register(agency: str, message: EmailMessage) -> Any:
     if label is None:
         raise LookupError(f"{agency}: the practice has no type of document that comes by mail")
     kind = types[label]
-    subject = " ".join(str(message["Subject"] or "(không có trích yếu)").split())
+    # A database takes no NUL.
+    subject = " ".join(str(message["Subject"] or "(không có trích yếu)").replace("\0", " ").split())
     document = Document(document_type=DocumentType.objects.get(label=label), label=subject[:TITLE])
     document.save()
     for name, value in {
         "trich_yeu": subject,
-        "co_quan": " ".join(filter(None, parseaddr(str(message["From"])))),
+        "co_quan": " ".join(filter(None, parseaddr(str(message["From"])))).replace("\0", " "),
     }.items():
         steps.note(document, name, value)
     for flow in document.document_type.workflows.all():

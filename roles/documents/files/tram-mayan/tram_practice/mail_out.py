@@ -15,10 +15,14 @@ from django.db import transaction
 from django.utils import timezone
 from mayan.apps.documents.models.document_models import Document
 
-from . import mailbox, people, report
+from . import mail_in, mailbox, people, report
 from .models import Dispatch, Number, Reminder
 
 logger = logging.getLogger("tram_practice.mail_out")
+NO_LETTER = (ImproperlyConfigured, ObjectDoesNotExist, ValueError, LookupError, AttributeError)
+"""It cannot even be written; Python's mail package raises the last three for words that are no header."""
+CANNOT = (OSError, smtplib.SMTPException, *NO_LETTER)
+"""What holds up this letter and no other."""
 LARGEST = 15_000_000
 """Bytes of a file that still goes along; a larger one is offered by its address."""
 
@@ -34,6 +38,7 @@ def send_all() -> int:
     """What waits; how many left. Each row is locked while it is sent, so that two runs do not send one twice."""
     count = 0
     boxes = mailbox.boxes()
+    refused: dict[int, list[str]] = {}
     for pk in list(Dispatch.objects.filter(sent=None).values_list("pk", flat=True)):
         with transaction.atomic():
             row = Dispatch.objects.select_for_update(skip_locked=True).filter(pk=pk, sent=None).first()
@@ -43,14 +48,24 @@ def send_all() -> int:
                 box = boxes.get(row.agency)
                 if box is None:
                     raise ImproperlyConfigured("đơn vị chưa có hộp thư · the agency has no dispatch mailbox")
-                mailbox.send(box, letter(box, row))
-                row.sent, row.trouble = timezone.now(), ""
+                refused[row.document] = mailbox.send(box, letter(box, row))
+                row.sent, row.trouble = timezone.now(), ", ".join(refused[row.document])[:500]
                 count += 1
-            except (OSError, smtplib.SMTPException, ImproperlyConfigured, ObjectDoesNotExist) as error:
+            except CANNOT as error:
                 row.trouble = str(error)[:500]
                 logger.error("văn bản %s chưa gửi được · not sent yet: %s", row.document, error)
             row.save()
+    tell_refused(refused)
     return count
+
+
+def tell_refused(refused: dict[int, list[str]]) -> None:
+    """Who did not get a letter that others got is said on the document: it does not leave again by itself."""
+    for pk, addresses in refused.items():
+        document = Document.objects.filter(pk=pk).first() if addresses else None
+        if document is not None:
+            logger.error("văn bản %s: địa chỉ bị từ chối · refused: %s", pk, ", ".join(addresses))
+            mail_in.remark(document, f"Không gửi được tới {', '.join(addresses)}: máy chủ thư từ chối địa chỉ")
 
 
 def letter(box: dict[str, Any], row: Dispatch) -> EmailMessage:
@@ -91,7 +106,7 @@ def remind_all(today: date | None = None) -> int:
             try:
                 mailbox.send(boxes[item["agency"]], reminder(boxes[item["agency"]]["user"], to, item))
                 count += 1
-            except (OSError, smtplib.SMTPException) as error:
+            except CANNOT as error:
                 transaction.set_rollback(True)
                 logger.error("không nhắc được văn bản %s · no reminder: %s", item["document"], error)
     return count

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import imaplib
 import json
+import re
 import smtplib
 import ssl
 from collections.abc import Iterator
@@ -14,8 +15,6 @@ from typing import Any
 
 SETTINGS = Path("/etc/mayan/dispatch.json")
 SECONDS = 60
-TAKEN = "TramDaVaoSo"
-"""A keyword on a letter that is a document now; the letter itself stays, for people."""
 
 
 def boxes() -> dict[str, dict[str, Any]]:
@@ -23,6 +22,20 @@ def boxes() -> dict[str, dict[str, Any]]:
     if not SETTINGS.exists():
         return {}
     found: dict[str, dict[str, Any]] = json.loads(SETTINGS.read_text(encoding="utf-8"))
+    return found
+
+
+def addresses(said: str) -> list[str]:
+    """Addresses as people write them, between commas or semicolons.
+
+    Raises ValueError with the first that is none.
+    """
+    found = [part.strip() for part in re.split("[,;]", said) if part.strip()]
+    for one in found:
+        if not re.fullmatch(r"[A-Za-z0-9._%+-]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+", one):
+            raise ValueError(
+                f"“{one}” không phải địa chỉ thư, hãy viết như van-thu@so-noi-vu.tinh.example · is no mail address"
+            )
     return found
 
 
@@ -44,11 +57,11 @@ def reading(box: dict[str, Any]) -> Iterator[imaplib.IMAP4_SSL]:
             connection.logout()
 
 
-def send(box: dict[str, Any], message: EmailMessage) -> None:
-    """Hand a letter in as the mailbox's owner.
+def send(box: dict[str, Any], message: EmailMessage) -> list[str]:
+    """Hand a letter in as the mailbox's owner; the addresses that were refused while others were taken.
 
     Raises OSError, smtplib.SMTPException.
     """
     with smtplib.SMTP_SSL(box["host"], 465, context=tls(box), timeout=SECONDS) as connection:
         connection.login(box["user"], box["password"])
-        connection.send_message(message)
+        return sorted(connection.send_message(message))

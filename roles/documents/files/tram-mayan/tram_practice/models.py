@@ -50,6 +50,19 @@ class Letter(models.Model):
         constraints = [models.UniqueConstraint(fields=["agency", "message", "digest"], name="tram_one_letter")]  # noqa: RUF012  # Django's way
 
 
+class Unread(models.Model):
+    """A letter that could not be made a document so far. The row goes with the letter, or when it is taken."""
+
+    agency = models.CharField(max_length=64)
+    uid = models.BigIntegerField()
+    tries = models.PositiveIntegerField(default=0)
+    due = models.DateTimeField(null=True)
+    why = models.TextField(blank=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["agency", "uid"], name="tram_one_unread")]  # noqa: RUF012  # Django's way
+
+
 class Dispatch(models.Model):
     """A document that is to leave by mail: written in the transaction that issued it."""
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
+from django.db.models import Count
 from django.utils import timezone
 from mayan.apps.document_states.models.workflow_instance_models import WorkflowInstance
 from mayan.apps.metadata.models import DocumentMetadata
 
-from . import people
-from .models import Dispatch, Number
+from . import mailbox, people
+from .models import Dispatch, Number, Unread
 
 NOBODY = ""
 
@@ -67,4 +68,13 @@ def report(year: int | None = None) -> dict[str, Any]:
         "agencies": {code: agency["name"] for code, agency in names.items()},
         "open": work,
         "mail_waiting": Dispatch.objects.filter(sent=None).count(),
+        "mail_trouble": dict(Dispatch.objects.exclude(trouble="").filter(sent=None).values_list("document", "trouble")),
+        "mail_unread": unread(),
     }
+
+
+def unread() -> dict[str, int]:
+    """Letters that could not be made documents, by agency that has a mailbox; nought is said, too."""
+    there = Unread.objects.values_list("agency").annotate(Count("pk")).order_by("agency")
+    counts: dict[str, int] = dict(there)
+    return {agency: counts.get(agency, 0) for agency in mailbox.boxes()}

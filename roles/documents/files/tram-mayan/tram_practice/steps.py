@@ -9,7 +9,7 @@ from mayan.apps.cabinets.models import Cabinet
 from mayan.apps.metadata.models import DocumentMetadata, MetadataType
 from rest_framework.exceptions import APIException
 
-from . import dates, numbers, people
+from . import dates, mailbox, numbers, people
 from .models import Dispatch
 
 
@@ -56,9 +56,12 @@ def on_step(sender: Any, instance: Any, created: bool, **_more: Any) -> None:
         except dates.ValidationError as error:
             raise Refused(error.messages[0]) from error
     if filled.get("noi_nhan"):
-        Dispatch.objects.get_or_create(
-            document=document.pk, defaults={"agency": kind["agency"], "to": filled["noi_nhan"]}
-        )
+        try:
+            to = ", ".join(mailbox.addresses(filled["noi_nhan"]))
+        except ValueError as error:
+            raise Refused(str(error)) from error
+        if to:
+            Dispatch.objects.get_or_create(document=document.pk, defaults={"agency": kind["agency"], "to": to})
 
 
 def register(document: Any, kind: dict[str, Any], user: Any) -> None:
