@@ -8,14 +8,19 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from tram.act.come import come
+from tram.act.key import CentreKey
 from tram.act.outcome import StepFailed
 from tram.act.session import Session
-from tram.core.errors import BadInput
+from tram.act.target import Target
+from tram.core.errors import BadInput, TramError
+from tram.register import Province
 
 AT_HUB = "tram-backup-hub"
 AT_HOST = "tram-backup"
@@ -41,6 +46,7 @@ class Wish:
     overwrite: bool = False
     dry: bool = False
     who: str = "the centre"
+    keep_newer: bool = False
 
 
 def passphrase(secrets: Path, host: str) -> str:
@@ -56,6 +62,31 @@ def passphrase(secrets: Path, host: str) -> str:
             f"{host}: the centre has no passphrase of its backup ({path})",
             hint="give it the function backup and run playbooks/backup.yml; had it one, put the secrets back",
         ) from error
+
+
+def keeper(province: Province, host: str) -> str:
+    """Who keeps a host's backup, by inventory name: the hub; for the hub's own hosts one elsewhere, if there is one.
+
+    Raises: BadInput when nobody does.
+    """
+    every = [
+        (site, one.inventory_name) for site in province.sites for one in site.hosts if "backup_hub" in one.functions
+    ]
+    central = [name for site, name in every if site.is_hub]
+    elsewhere = [name for site, name in every if not site.is_hub]
+    of_hub = any(host == one.inventory_name for one in province.hub.hosts)
+    found = (elsewhere if of_hub and elsewhere else central)[:1]
+    if found and found != [host]:
+        return found[0]
+    if not central:
+        raise BadInput(
+            f"{province.folder}: no host of the hub has the function backup_hub",
+            hint=f"add it in sites/{province.hub.code}.yml, then run playbooks/backup.yml",
+        )
+    raise BadInput(
+        f"{host}: keeps the others' backups, and nobody keeps its own",
+        hint="give a host of another site the function backup_hub, then run playbooks/backup.yml",
+    )
 
 
 def ask_hub(session: Session, words: Sequence[str], secret: str) -> Any:
@@ -85,7 +116,11 @@ def restore(session: Session, wish: Wish) -> dict[str, Any]:
     words += [word for name in wish.services for word in ("--service", name)]
     words += [word for path in wish.paths for word in ("--path", path)]
     words += ["--in-place"] if wish.in_place else ["--to", wish.to] if wish.to else []
-    words += [flag for flag, on in (("--overwrite", wish.overwrite), ("--dry-run", wish.dry)) if on]
+    words += [
+        flag
+        for flag, on in (("--overwrite", wish.overwrite), ("--dry-run", wish.dry), ("--keep-newer", wish.keep_newer))
+        if on
+    ]
     answer = session.run(shlex.join(["sudo", "-n", *words]), within=LONG)
     if answer.code == 0:
         found: dict[str, Any] = json.loads(answer.stdout)
@@ -94,6 +129,22 @@ def restore(session: Session, wish: Wish) -> dict[str, Any]:
     if answer.code == BadInput.exit_code:
         raise BadInput(said, hint="nothing was changed")
     raise StepFailed(said, hint=f"on the host: sudo {AT_HOST} status")
+
+
+def tell(hosts: Sequence[Target], key: CentreKey) -> dict[str, str]:
+    """Have each host forget how new the hub's state was: after the hub went back to an older one. Who was not told, and
+    why."""
+
+    def one(host: Target) -> str:
+        try:
+            with come(host, key) as session:
+                answer = session.run(f"sudo -n {AT_HOST} forget")
+        except TramError as problem:
+            return problem.message
+        return "" if answer.code == 0 else _said(answer.last_words, AT_HOST)
+
+    with ThreadPoolExecutor(8) as pool:
+        return {host.name: said for host, said in zip(hosts, pool.map(one, hosts), strict=True) if said}
 
 
 def mailbox_path(address: str) -> str:

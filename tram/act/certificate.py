@@ -5,13 +5,17 @@ Whoever doubts it needs OpenSSH only: the certificate, its signature and the fil
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from tram.bundle.signing import allowed_signers, centre_key, identity, sign_bytes
 from tram.core.canonical import dumps
+from tram.core.errors import ProgramFailed
 from tram.core.run import run
 from tram.register import Province
 
@@ -33,6 +37,8 @@ def text(host: str, site: str, report: Mapping[str, Any], ended: datetime, fate:
             "services": contents["services"],
             "compared": done["compare"]["said"],
             "verified": "playbooks/ops/prove.yml",
+            # What a host that died as the drill began would have lost.
+            "rpo_seconds": max(0, round((began - datetime.fromisoformat(contents["at"])).total_seconds())),
             "rto_seconds": round((ended - began).total_seconds()),
             "steps_seconds": {name: done[name]["seconds"] for name in done},
             "bytes_on_line": sum(one["bytes_on_line"] for one in done["restore"]["said"].values()),
@@ -48,13 +54,32 @@ def issue(province: Province, document: bytes, folder: Path, name: str) -> Path:
     Raises: BadInput when the centre's key is readable by others; ProgramFailed.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    file = folder / f"{name}.json"
     signature = sign_bytes(document, centre_key(province), NAMESPACE)
-    (folder / "allowed_signers").write_text(allowed_signers(province, NAMESPACE), encoding="utf-8")
-    file.with_name(f"{file.name}.sig").write_text(signature, encoding="utf-8")
-    file.write_bytes(document)
-    run(["ssh-keygen", *check_words(province, file)], stdin=document.decode())
-    return file
+    # Verified before it is there under its name, and after its signature: what is there is whole.
+    with TemporaryDirectory(dir=folder, prefix=".half-") as half:
+        file = Path(half) / f"{name}.json"
+        file.with_name("allowed_signers").write_text(allowed_signers(province, NAMESPACE), encoding="utf-8")
+        file.with_name(f"{file.name}.sig").write_text(signature, encoding="utf-8")
+        file.write_bytes(document)
+        run(["ssh-keygen", *check_words(province, file)], stdin=document.decode())
+        for one in ("allowed_signers", f"{file.name}.sig", file.name):
+            file.with_name(one).replace(folder / one)
+    return folder / f"{name}.json"
+
+
+def proven(province: Province, folder: Path) -> dict[str, datetime]:
+    """When each host's restore was last proven, by the certificates in a folder; what the centre did not sign counts
+    for nothing."""
+    found: dict[str, datetime] = {}
+    for file in sorted(folder.glob("*.json"), reverse=True):
+        with suppress(ValueError, KeyError, TypeError, OSError, ProgramFailed):
+            document = file.read_text(encoding="utf-8")
+            said = json.loads(document)
+            host, at = str(said["host"]), datetime.fromisoformat(said["proven_at"])
+            if host not in found or at > found[host]:
+                run(["ssh-keygen", *check_words(province, file)], stdin=document)
+                found[host] = at
+    return found
 
 
 def check_words(province: Province, file: Path) -> list[str]:

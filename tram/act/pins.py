@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import fcntl
+import os
 import shlex
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import paramiko
 
@@ -56,8 +60,7 @@ class Pins:
     def add(self, target: Target, key: paramiko.PKey) -> None:
         """Pin `key` under all the target's names: one line, appended in one write."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        with self.path.open("ab") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
+        with self._alone() as file:
             if key in self.of(target):  # another run was faster
                 return
             text = self.path.read_bytes()
@@ -68,9 +71,19 @@ class Pins:
         """Trust none of the keys pinned under the target's names any more; other lines stay as they are."""
         if not self.path.exists():
             return
-        with self.path.open("r+", encoding="utf-8") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            kept = [line for line in file if not set(line.split(" ", 1)[0].split(",")) & set(target.pin_names)]
-            file.seek(0)
-            file.truncate()
-            file.writelines(kept)
+        with self._alone():
+            lines = self.path.read_text(encoding="utf-8").splitlines(keepends=True)
+            kept = [line for line in lines if not set(line.split(" ", 1)[0].split(",")) & set(target.pin_names)]
+            half = self.path.with_name(f".{self.path.name}.half")
+            half.write_text("".join(kept), encoding="utf-8")
+            half.replace(self.path)
+
+    @contextmanager
+    def _alone(self) -> Iterator[BinaryIO]:
+        """The file, to be appended to, while no other run changes it."""
+        while True:
+            with self.path.open("ab") as file:
+                fcntl.flock(file, fcntl.LOCK_EX)
+                if os.fstat(file.fileno()).st_ino == self.path.stat().st_ino:  # else replaced while we waited
+                    yield file
+                    return

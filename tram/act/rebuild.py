@@ -6,6 +6,7 @@ interrupted, the same command goes on there.
 
 from __future__ import annotations
 
+import copy
 import fcntl
 import json
 import os
@@ -18,12 +19,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from tram.act.backup import Wish, ask_hub, passphrase, restore
+from tram.act.backup import Wish, ask_hub, keeper, passphrase, restore, tell
 from tram.act.bootstrap import Entry, bootstrap_host
 from tram.act.come import come
 from tram.act.key import CentreKey
 from tram.act.outcome import Outcome, StepFailed
-from tram.act.target import Target
+from tram.act.target import Target, targets
 from tram.core.errors import BadInput
 from tram.delivery.returned import forget
 from tram.push.playbook import run_playbook
@@ -124,14 +125,18 @@ def rebuild(job: Job, book: Book) -> dict[str, Any]:
     name = job.host.inventory_name
     found = book.step("contents", lambda: look(job))
     book.step("takeover", lambda: take_over(job))
+    book.step("before", lambda: crossed(job))
     with overlay(job) as words:
-        book.step("roles", lambda: play(job, "site.yml", [*words, "--limit", name]))
-        book.step("door", lambda: let_in(job, words))
+        book.step("roles", lambda: apply_roles(job, found, words))
+        if "verify" not in book.data["done"]:  # proven, it may be emptied by now, and is let in no more
+            book.step("door", lambda: let_in(job, words))
         book.step("restore", lambda: bring_back(job, found))
         book.step("compare", lambda: compare(found, book.data["done"]["restore"]["said"]))
         book.step("settle", lambda: settle(job, found, words))
         book.step("verify", lambda: play(job, "ops/prove.yml", [*words, "--limit", name]))
-    return {"contents": found, **book.data}
+    book.step("after", lambda: crossed(job))
+    # A copy: a step that is undone afterwards took its time all the same.
+    return {"contents": found, **copy.deepcopy(book.data)}
 
 
 def look(job: Job) -> dict[str, Any]:
@@ -142,13 +147,21 @@ def look(job: Job) -> dict[str, Any]:
     secret = passphrase(job.province.secrets_dir, job.host.inventory_name)
     with come(job.hub, job.key) as session:
         found: dict[str, Any] = ask_hub(session, ["contents", job.host.inventory_name], secret)
-    dumped = sorted({"documents", "directory"} & set(found["services"]))
-    if dumped:
+    if "documents" in found["services"]:
         raise BadInput(
-            f"{job.host.inventory_name}: {', '.join(dumped)} comes back from a dump, which is loaded by hand",
+            f"{job.host.inventory_name}: documents comes back from a dump, which is loaded by hand",
             hint="tram backup restore brings the dump; nothing was changed",
         )
     return found
+
+
+def crossed(job: Job) -> int:
+    """Bytes the machine has sent and received."""
+    with come(job.machine, job.key) as session:
+        said = session.run("cat /proc/net/dev").stdout
+    # Source: proc(5): after the colon, bytes received come first, bytes sent are the ninth.
+    rows = [line.split(":", 1) for line in said.splitlines() if ":" in line]
+    return sum(int(row.split()[n]) for name, row in rows if name.strip() != "lo" for n in (0, 8))
 
 
 def take_over(job: Job) -> str:
@@ -193,13 +206,28 @@ def play(job: Job, playbook: str, words: Sequence[str]) -> dict[str, int]:
     return {"changed": len(recap.changed())}
 
 
+def apply_roles(job: Job, found: dict[str, Any], words: Sequence[str]) -> dict[str, int]:
+    """What the host is for; what takes from the backup must be there before it, also where site.yml has it not."""
+    usual = (job.playbooks / "site.yml").read_text(encoding="utf-8")
+    more = [book for book in _books(job, found) if book not in usual]
+    limit = ["--limit", job.host.inventory_name]
+    return {book: play(job, book, [*words, *limit])["changed"] for book in ("site.yml", *more)}
+
+
+def _books(job: Job, found: dict[str, Any]) -> list[str]:
+    """The playbooks of the services that an archive has."""
+    return [book for service in found["services"] if (job.playbooks / (book := f"{service}.yml")).is_file()]
+
+
 def let_in(job: Job, words: Sequence[str]) -> dict[str, int]:
     """The machine can read the backup; who could before, cannot any more, unless this is a drill."""
     name = job.host.inventory_name
     play(job, "backup.yml", [*words, "--limit", name])
     if job.drill:
         with come(job.machine, job.key) as session:  # it must hand in nothing in the living host's name
-            session.run("sudo -n systemctl disable --now tram-backup.timer")
+            ran = session.run("sudo -n systemctl disable --now tram-backup.timer")
+        if ran.code != 0:
+            raise StepFailed(f"{job.machine.name}: {ran.last_words}", hint="it was not let in; run it again")
         made = job.secrets / "backup/keys" / f"{name}.pub"
         guest(job).write_bytes(made.read_bytes())
     return play(job, "backup.yml", ["--limit", job.hub.name])
@@ -225,6 +253,7 @@ def bring_back(job: Job, found: dict[str, Any]) -> dict[str, Any]:
             services=(service,),
             in_place=service not in BESIDE,
             overwrite=True,
+            keep_newer=True,
             who=f"pid {os.getpid()}",
         )
         with come(job.machine, job.key) as session:
@@ -255,8 +284,20 @@ def settle(job: Job, found: dict[str, Any], words: Sequence[str]) -> dict[str, i
     """The services' roles once more: what they made for an empty machine gives way to what came back."""
     also = [] if job.drill else [job.hub.name]
     limit = ",".join([job.host.inventory_name, *also])
-    books = [f"{service}.yml" for service in found["services"] if (job.playbooks / f"{service}.yml").is_file()]
+    books = _books(job, found) + (["backup.yml"] if "backups" in found["services"] else [])
     return {book: play(job, book, [*words, "--limit", limit])["changed"] for book in books}
+
+
+def tell_kept(job: Job) -> dict[str, str]:
+    """The hosts whose backups are kept here go on with what this hub has, which is older than what they remember; which
+    of them could not be told, and why."""
+    kept = [
+        one.inventory_name
+        for site in job.province.sites
+        for one in site.hosts
+        if "backup" in one.functions and keeper(job.province, one.inventory_name) == job.host.inventory_name
+    ]
+    return tell(targets(job.province, kept), job.key) if kept else {}
 
 
 def _now() -> str:

@@ -16,8 +16,9 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from tram.act.backup import Tampered, Wish, ask_hub, mailbox_path, passphrase
+from tram.act.backup import Tampered, Wish, ask_hub, keeper, mailbox_path, passphrase, tell
 from tram.act.backup import restore as bring_back
+from tram.act.centre import root_keys, seal
 from tram.act.come import come
 from tram.act.target import targets
 from tram.cli.i18n import _, both
@@ -25,8 +26,10 @@ from tram.cli.rollout_words import size
 from tram.cli.staging import centre_key
 from tram.cli.timers import print_or_install
 from tram.core.errors import BadInput, TramError
+from tram.ledger import default_url
 from tram.register import Host, Province, Site, load
-from tram.rollout.timer import Call, make_units
+from tram.rollout.policy import load_policy
+from tram.rollout.timer import Call, behind_the_night, make_units
 
 app = typer.Typer(no_args_is_help=True, help=_("Backups: what there is, whether it is whole, bringing it back."))
 
@@ -125,6 +128,54 @@ def night(names: Names = None, *, inventory: Inventory = LAB, as_json: AsJson = 
     _end(told, as_json=as_json)
 
 
+@app.command("seed", help=_("Take a host's first backup from a stick that is in the hub."),
+             epilog=f"{_EXAMPLES}\n\n  tram-backup seed /media/usb                   (at the host, as root)\n\n"
+             f"  tram backup seed huong-khe-srv1 --from /media/usb\n\n{_ENDS}")  # fmt: skip
+def seed(
+    host: Annotated[str, typer.Argument(metavar="HOST", help=_("Whose it is."))],
+    *,
+    stick: Annotated[str, typer.Option("--from", metavar="DIR", help=_("Where the stick is mounted at the hub."))],
+    inventory: Inventory = LAB,
+) -> None:
+    """What would take an ADSL line weeks."""
+    province = load(inventory)
+    _hosts(province, [host])
+    with come(targets(province, [keeper(province, host)])[0], centre_key(province)) as session:
+        ask_hub(session, ["seed", host, "--from", stick], passphrase(province.secrets_dir, host))
+
+
+@app.command("forget", help=_("After the hub went back to an older state: have hosts go on with that one."),
+             epilog=f"{_EXAMPLES}\n\n  tram backup forget huong-khe\n\n{_ENDS}")  # fmt: skip
+def forget(names: Names = None, *, inventory: Inventory = LAB) -> None:
+    """Tell each host; who was not reached is named."""
+    province = load(inventory)
+    hosts = [host.inventory_name for _site, host in _hosts(province, names or [])]
+    silent = tell(targets(province, hosts), centre_key(province))
+    for name, why in silent.items():
+        Console(stderr=True, highlight=False, soft_wrap=True).print(f"{name}: {why}", markup=False)
+    if silent:
+        raise typer.Exit(1)
+
+
+@app.command("centre", help=_("What only the centre has (secrets, register, ledger), closed for the safe's key."),
+             epilog=f"{_EXAMPLES}\n\n  tram backup centre --to /media/usb --recipient age1…\n\n"
+             + _("Opened by: age -d -i KEYFILE FILE | tar -xJf -") + f"\n\n{_ENDS}")  # fmt: skip
+def centre(
+    *,
+    to: Annotated[Path, typer.Option("--to", metavar="DIR", help=_("Where the file goes: a stick, a share."))],
+    recipient: Annotated[
+        str, typer.Option(metavar="age1…", help=_("Public half of the key in the safe (age-keygen)."))
+    ],
+    inventory: Inventory = LAB,
+) -> None:
+    """One file; nobody without the safe's key reads it."""
+    province = load(inventory)
+    typer.echo(seal(province, default_url(province.code), recipient, to))
+    for path in root_keys(province):
+        text = _("{path} lies here still: it belongs in the safe alone (roles/pki/README.md)")
+        Console(stderr=True, highlight=False, soft_wrap=True).print(text.format(path=path), markup=False)
+
+
 @app.command("timer", help=_("Let this machine prune and check each night."),
              epilog=f"{_EXAMPLES}\n\n"
              "  tram backup timer -i inventories/ha-tinh\n\n"
@@ -141,8 +192,9 @@ def timer(
         "backup night",
         f"prune and check the backups of {province.code} at the hub",
         "each night",
-        # After the lines' quiet hours (role backup), when everything has come; a night missed is made up for.
-        "OnCalendar=*-*-* 22:30:00 UTC\nRandomizedDelaySec=10min\nPersistent=true\n",
+        # A night missed is made up for.
+        f"OnCalendar=*-*-* {behind_the_night(load_policy(inventory))}:00 UTC\n"
+        "RandomizedDelaySec=10min\nPersistent=true\n",
         longest=timedelta(hours=12),
     )
     print_or_install(make_units(province, call, project=Path.cwd()), install=install)
@@ -216,18 +268,13 @@ def _ask(inventory: Path, names: Sequence[str], words: Sequence[str], options: S
     """One question to the hub for each host, over connections side by side."""
     province = load(inventory)
     hosts = [host.inventory_name for _site, host in _hosts(province, names)]
-    keepers = [host for host in province.hub.hosts if "backup_hub" in host.functions]
-    if not keepers:
-        raise BadInput(
-            f"{province.folder}: no host of the hub has the function backup_hub",
-            hint=f"add it in sites/{province.hub.code}.yml, then run playbooks/backup.yml",
-        )
-    target, key = targets(province, [keepers[0].inventory_name])[0], centre_key(province)
+    where = {host: targets(province, [keeper(province, host)])[0] for host in hosts}
+    key = centre_key(province)
 
     def one(host: str) -> Told:
         try:
             secret = passphrase(province.secrets_dir, host)
-            with come(target, key) as session:
+            with come(where[host], key) as session:
                 return Told(host, ask_hub(session, [*words, host, *options], secret))
         except TramError as problem:
             return Told(host, problem=problem)

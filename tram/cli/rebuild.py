@@ -16,14 +16,14 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from tram.act.backup import AT_HOST, LONG
+from tram.act.backup import AT_HOST, LONG, keeper
 from tram.act.bootstrap import Entry
 from tram.act.certificate import check_words, issue, text
 from tram.act.come import come
 from tram.act.outcome import IdentityChanged, IdentityUnknown, LoginRefused, NotReached, StepFailed
 from tram.act.password import read_password
 from tram.act.pins import Pins
-from tram.act.rebuild import STEPS, Book, Job, look, opened, play, rebuild, shut_out
+from tram.act.rebuild import STEPS, Book, Job, guest, look, opened, play, rebuild, shut_out, tell_kept
 from tram.act.target import Target, targets
 from tram.cli.backup import LAB, AsJson, DryRun, Inventory
 from tram.cli.host import first_contact
@@ -34,10 +34,10 @@ from tram.core.errors import BadInput, TramError
 from tram.lab.lab import open_lab
 from tram.register import Host, Province, Site, load
 from tram.register.moving import moved
-from tram.rollout.forecast import carry_seconds
+from tram.rollout import expected as forecasts
 
-app = typer.Typer(no_args_is_help=True, help=_("Drills: show that what must work one day does work."))
 PLAYBOOKS = Path("playbooks")
+PROOFS = Path("build/restore-proofs")
 WORDS = {
     "contents": _("what the newest backup has"),
     "takeover": _("take the machine over"),
@@ -48,7 +48,7 @@ WORDS = {
     "settle": _("apply the services' roles to what came back"),
     "verify": _("prove each service"),
 }
-_ENDS = _(
+ENDS = _(
     "Ends with 0, 1 when a step failed (the same command goes on there), 2 for wrong input, when nothing was changed."
 )
 EXAMPLES = (
@@ -60,10 +60,14 @@ EXAMPLES = (
   tram replace huong-khe-srv1 --address 203.0.113.12 --fingerprint SHA256:…
 
 """
-    + _ENDS
+    + ENDS
 )
 
 HostName = Annotated[str, typer.Argument(metavar="SITE|SITE/HOST", help=_("Whose backup it is."))]
+Spare = Annotated[
+    str, typer.Option(metavar="HOST", help=_("A host of the register without functions; it is emptied afterwards."))
+]
+Proofs = Annotated[Path, typer.Option("--out", metavar="DIR", help=_("Where the certificate goes."))]
 Fingerprint = Annotated[
     str, typer.Option(metavar="SHA256:…", help=_("Fingerprint read at the console of the one host."))
 ]
@@ -95,50 +99,45 @@ def replace(
         IPv4Address(address)
     except AddressValueError as error:
         raise BadInput(f"--address {address}: is no address", hint="like 203.0.113.10") from error
-    text_of_site = moved(province, site, dead.name, address)
+    moved(province, site, dead.name, address)
     old = targets(province, [dead.inventory_name])[0]
     entry = _entry(province, fingerprint, user, password_file, accept_new=accept_new)
     job = _job(province, dead, changed(old, address=address), entry, drill=False)
     console = Console(stderr=True, highlight=False)
     if dry_run:
-        _foretell(site, look(job), console, as_json=as_json)
+        _foretell(job, site, look(job), console, as_json=as_json)
         return
     with _running(job, console) as book:
-        found = book.step("contents", lambda: look(job))
-        _foretell(site, found, console)
+        expected = _foretell(job, site, book.step("contents", lambda: look(job)), console)
         book.step("fence", lambda: _fence(job, old))
         report = rebuild(job, book)
-        if address != str(dead.address):
-            (province.folder / "sites" / f"{site.code}.yml").write_text(text_of_site, encoding="utf-8")
+        # What it was is remembered: begun again here, the register says the new one already.
+        if address != book.step("address", lambda: str(dead.address)):
+            file = province.folder / "sites" / f"{site.code}.yml"
+            half = file.with_name(f".{file.name}.half")
+            half.write_text(moved(province, site, dead.name, address), encoding="utf-8")
+            half.replace(file)
             if (PLAYBOOKS / "dns.yml").is_file():
                 book.step("names", lambda: play(job, "dns.yml", ["--limit", job.hub.name]))
+        silent = tell_kept(job) if "backup_hub" in dead.functions else {}
+    _remember(job, site, report)
     shutil.rmtree(job.folder)
-    _end(site, report, console, {"host": dead.inventory_name, "address": address}, as_json=as_json)
+    for name, why in silent.items():
+        text_ = _("{name}: {why}; when it answers: tram backup forget {name}")
+        console.print(text_.format(name=name, why=why), markup=False)
+    more = {"host": dead.inventory_name, "address": address, "not_told": sorted(silent)}
+    _end(site, report, console, more, expected, as_json=as_json)
 
 
 replace.__doc__ = _("A dead host's work on a new machine: roles, backup, proof, its place.")
 
 
-@app.callback()
-def group() -> None:
-    """Drills are commands of their own."""
-
-
-@app.command(
-    "restore",
-    help=_("Rebuild a host from its backup on a spare machine, prove it, sign that, and empty the spare."),
-    epilog=f"{_('Examples:')}\n\n  tram drill restore huong-khe --spare huong-khe-srv2\n\n{_ENDS}",
-)
 def drill(
     host: HostName,
     *,
-    spare: Annotated[
-        str, typer.Option(metavar="HOST", help=_("A host of the register without functions; it is emptied afterwards."))
-    ],
+    spare: Spare,
     inventory: Inventory = LAB,
-    out: Annotated[Path, typer.Option("--out", metavar="DIR", help=_("Where the certificate goes."))] = Path(
-        "build/restore-proofs"
-    ),
+    out: Proofs = PROOFS,
     fingerprint: Fingerprint = "",
     accept_new: AcceptNew = False,
     user: User = "root",
@@ -156,25 +155,26 @@ def drill(
     job = _job(province, living, machine, entry, drill=True)
     console = Console(stderr=True, highlight=False)
     if dry_run:
-        _foretell(site, look(job), console, as_json=as_json)
+        _foretell(job, site, look(job), console, as_json=as_json)
         return
     with _running(job, console) as book:
-        _foretell(site, book.step("contents", lambda: look(job)), console)
+        expected = _foretell(job, site, book.step("contents", lambda: look(job)), console)
         try:
             report = rebuild(job, book)
         finally:
             # Whatever came of it: the spare reads the living host's backup no longer than this command runs.
-            if book.undo("door"):
+            if book.undo("door") or guest(job).exists():
                 shut_out(job)
         ended = datetime.now(UTC)
         fate = _wipe(province, machine, report)
     document = text(living.inventory_name, site.code, report, ended, fate)
     file = issue(province, document, out, f"{living.inventory_name}-{ended:%Y%m%dT%H%M%SZ}")
+    _remember(job, site, report)
     shutil.rmtree(job.folder)
     told = _tell(province, living, ended, console)
     check = f"ssh-keygen {' '.join(check_words(province, file))} <{file}"
     console.print(_("Certificate: {file}; check it: {check}").format(file=file, check=check), markup=False)
-    _end(site, report, console, {"certificate": str(file), "told": told}, as_json=as_json)
+    _end(site, report, console, {"certificate": str(file), "told": told}, expected, as_json=as_json)
 
 
 def _host(province: Province, wanted: str) -> tuple[Site, Host]:
@@ -196,16 +196,14 @@ def _entry(province: Province, fingerprint: str, user: str, password_file: Path 
 
 
 def _job(province: Province, host: Host, machine: Target, entry: Entry, *, drill: bool) -> Job:
-    keepers = [one.inventory_name for one in province.hub.hosts if "backup_hub" in one.functions]
-    if not keepers:
-        raise BadInput(f"{province.folder}: no host of the hub has the function backup_hub", hint="it keeps backups")
+    keeps = keeper(province, host.inventory_name)
     if not (PLAYBOOKS / "site.yml").is_file():
         raise BadInput("playbooks/site.yml is not here", hint="call this in the project's folder")
     return Job(
         province,
         host,
         machine,
-        targets(province, keepers[:1])[0],
+        targets(province, [keeps])[0],
         centre_key(province),
         entry,
         PLAYBOOKS.resolve(),
@@ -229,17 +227,34 @@ def _running(job: Job, console: Console) -> Iterator[Book]:
         yield book
 
 
-def _foretell(site: Site, found: dict[str, Any], console: Console, *, as_json: bool = False) -> None:
-    """What the backup will cost the line, before anything is done."""
-    seconds = carry_seconds(found["line_bytes"], found["line_bytes"] // 50, site.link) if site.link else 0.0
+def _foretell(
+    job: Job, site: Site, found: dict[str, Any], console: Console, *, as_json: bool = False
+) -> forecasts.Expected:
+    """What it will cost, before anything is done."""
+    expected = forecasts.expect(found, site.link, forecasts.last_like(job.province, job.host.inventory_name))
     if as_json:
-        typer.echo(json.dumps({**found, "forecast_seconds": round(seconds)}, ensure_ascii=False, indent=1))
-        return
-    said = _("{archive}: {bytes} to bring back, {minutes} min at the line's rate; roles and packages come on top.")
-    console.print(
-        said.format(archive=found["archive"], bytes=size(found["line_bytes"]), minutes=f"{seconds / 60:.1f}"),
-        markup=False,
+        typer.echo(json.dumps({**found, **forecasts.said(expected)}, ensure_ascii=False, indent=1))
+        return expected
+    said = _("{archive}: {bytes} to bring back, {minutes} min; in all {all_bytes} and {all_minutes} min, {like}")
+    like = (
+        _("as the last one took ({like})").format(like=expected.like) if expected.like else _("a guess: the first one")
     )
+    console.print(
+        said.format(
+            archive=found["archive"], bytes=size(expected.restore_bytes), minutes=_minutes(expected.restore_seconds),
+            all_bytes=size(expected.bytes), all_minutes=_minutes(expected.seconds), like=like,
+        ),
+        markup=False,
+    )  # fmt: skip
+    return expected
+
+
+def _minutes(seconds: float) -> str:
+    return f"{seconds / 60:.1f}"
+
+
+def _remember(job: Job, site: Site, report: dict[str, Any]) -> None:
+    forecasts.remember(job.province, forecasts.measured(job.host.inventory_name, report, site.link))
 
 
 def _fence(job: Job, old: Target) -> str:
@@ -249,7 +264,9 @@ def _fence(job: Job, old: Target) -> str:
     """
     try:
         come(old, job.key).transport.close()
-    except (NotReached, IdentityChanged, IdentityUnknown, LoginRefused):
+    except LoginRefused:
+        pass  # it has shown the key we pinned
+    except (NotReached, IdentityChanged, IdentityUnknown):
         for target in (old, job.machine):
             Pins(target.pins).forget(target)
         return "forgotten"
@@ -265,7 +282,8 @@ def _wipe(province: Province, machine: Target, report: dict[str, Any]) -> str:
         open_lab(province.state_dir.name).renew(machine.name)
         Pins(machine.pins).forget(machine)
         return "destroyed"
-    paths = [one["target"] for said in report["done"]["restore"]["said"].values() for one in said["restored"]]
+    came = [one for said in report["done"]["restore"]["said"].values() for one in said["restored"]]
+    paths = [place for one in came for place in (one["target"], one.get("aside")) if place]
     gone = shlex.join(["/etc/tram-backup", "/etc/dovecot/users", "/var/lib/tram-backup-site", *paths])
     with come(machine, centre_key(province)) as session:
         ran = session.run(f"sudo -n rm -rf -- {gone} && date -u | sudo -n tee /etc/tram-drill-ended", within=LONG)
@@ -289,28 +307,39 @@ def _tell(province: Province, living: Host, at: datetime, console: Console) -> b
     return False
 
 
-def _end(site: Site, report: dict[str, Any], console: Console, more: dict[str, Any], *, as_json: bool) -> None:
-    done, came = report["done"], report["done"]["restore"]["said"].values()
-    carried = sum(one["bytes_on_line"] for one in came)
-    foretold = carry_seconds(report["contents"]["line_bytes"], carried // 50, site.link) if site.link else 0.0
+def _end(
+    site: Site,
+    report: dict[str, Any],
+    console: Console,
+    more: dict[str, Any],
+    expected: forecasts.Expected,
+    *,
+    as_json: bool,
+) -> None:
+    done = report["done"]
+    carried = sum(one["bytes_on_line"] for one in done["restore"]["said"].values())
+    took = forecasts.measured("", report, site.link)
+    seconds = took.apart_seconds + done["restore"]["seconds"]
+    whole = None if took.apart_bytes is None else took.apart_bytes + carried
     said = {
         **more,
         "archive": report["contents"]["archive"],
         "compared": done["compare"]["said"],
         "line_bytes": carried,
-        "forecast_bytes": report["contents"]["line_bytes"],
         "restore_seconds": done["restore"]["seconds"],
-        "forecast_seconds": round(foretold),
+        "whole_bytes": whole,
+        "whole_seconds": round(seconds),
+        **forecasts.said(expected),
         "steps_seconds": {name: one["seconds"] for name, one in done.items()},
     }
     if as_json:
         typer.echo(json.dumps(said, ensure_ascii=False, indent=1))
         return
-    text_ = _("{files} files, {bytes}, as the archive has them; {carried} on the line in {seconds} s.")
+    text_ = _("{files} files, {bytes}, as the archive has them; {carried} on the line in {minutes} min.")
     console.print(
         text_.format(
-            files=said["compared"]["files"], bytes=size(said["compared"]["bytes"]), carried=size(carried),
-            seconds=round(said["restore_seconds"]),
+            files=said["compared"]["files"], bytes=size(said["compared"]["bytes"]),
+            carried=size(whole if whole is not None else carried), minutes=_minutes(seconds),
         ),
         markup=False,
     )  # fmt: skip

@@ -76,8 +76,10 @@ def _ask(job: Job, province: Province, ledger: Ledger, playbook: Path, carry: Ca
     asking = replace(job, run=run, playbook=str(playbook))
     try:
         ended = carry(asking, build(playbook, province, host, secrets=province.secrets_dir))
-    except TramError as problem:
-        ledger.finish(run, job.host, Outcome.FAILED, problem.message, lease=lease)
+    except BaseException as problem:
+        # Also a mistake of ours, and Ctrl-C: a run nobody is at is not under way.
+        reason = problem.message if isinstance(problem, TramError) else f"{type(problem).__name__}: {problem}"
+        ledger.finish(run, job.host, Outcome.FAILED, reason, lease=lease)
         raise
     ledger.finish(run, job.host, ended.outcome, ended.reason, next_try=ended.next_try, lease=lease)
     return ended

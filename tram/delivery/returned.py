@@ -12,8 +12,17 @@ from tram.core.canonical import BadDocument
 from tram.core.tree import check_path
 
 # Whatever a role declares, only these may come back: requests for certificates, DNS records and public
-# host keys, never a private key.
-ALLOWED = ("pki/csr/*.csr", "pki/*.csr", "dkim/*.txt", "dkim/*/*.txt", "ssh-hosts/*.pub")
+# keys, never a private key.
+ALLOWED = (
+    "pki/csr/*.csr",
+    "pki/*.csr",
+    "dkim/*.txt",
+    "dkim/*/*.txt",
+    "ssh-hosts/*.pub",
+    "antivirus/signer.pub",
+    "backup/keys/*.pub",
+    "backup/*.pub",
+)
 MAX_BYTES = 64 * 2**10
 MAX_FILES = 100
 
@@ -57,7 +66,7 @@ def put(secrets: Path, path: str, content: bytes) -> bool:
 
 def forget(secrets: Path, host: str) -> None:
     """A machine set up anew has new keys: what the one before it asked for under its name is void."""
-    for path in (f"pki/{host}.csr", f"ssh-hosts/{host}.pub"):
+    for path in (f"pki/{host}.csr", f"ssh-hosts/{host}.pub", f"backup/keys/{host}.pub"):
         (secrets / path).unlink(missing_ok=True)
 
 

@@ -72,6 +72,12 @@ def each_night(province: Province, policy: Policy, stacks: Sequence[str] = ()) -
     )  # fmt: skip
 
 
+def behind_the_night(policy: Policy) -> str:
+    """When the lines' quiet hours have been over for half an hour, and everything has come: HH:MM, UTC."""
+    ends = datetime.combine(date(2000, 1, 2), time.fromisoformat(policy.quiet.until), timezone(policy.utc_offset))
+    return f"{(ends + timedelta(minutes=30)).astimezone(UTC):%H:%M}"
+
+
 def make_units(province: Province, call: Call, *, project: Path, environment: Mapping[str, str] = os.environ) -> Units:
     """Units that call `tram` for this province, as the account that installs them.
 

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import re
 import shutil
+import stat
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
+
+SMALL = ("README", "config", "nonce")
 
 
 class Failed(Exception):
@@ -23,6 +29,8 @@ def explained(host: str, ran: subprocess.CompletedProcess[str]) -> str:
     said = ran.stderr.strip()
     if "passphrase supplied" in said and "incorrect" in said:
         return f"{host}: the passphrase does not open this backup: wrong key, another host's, or its key was replaced"
+    if "newer version" in said or "not supported by this borg version" in said:
+        return f"{host}: its backup has a format that this hub's borg is too old for: update borgbackup here"
     if "Integrity" in said or "damaged" in said or "CRC" in said or "Data integrity" in said:
         return (
             f"{host}: the repository is damaged ({said.splitlines()[-1]}): tram-backup-hub rollback {host} --to STATE"
@@ -34,13 +42,94 @@ def explained(host: str, ran: subprocess.CompletedProcess[str]) -> str:
     return f"{host}: borg ended with {ran.returncode}: {' '.join(said.split())[-300:]}"
 
 
+def newest(repository: Path) -> int:
+    """The last complete transaction of a repository, -1 when there is none."""
+    return max((int(path.suffix[1:]) for path in repository.glob("index.*") if path.suffix[1:].isdigit()), default=-1)
+
+
+def digest(path: Path) -> str:
+    """SHA-256 of a small file; of what a link points to there is none.
+
+    Raises: Failed.
+    """
+    with _opened(path) as file:
+        return sha256(os.read(file, 1 << 20)).hexdigest()
+
+
+@contextmanager
+def _opened(name: str | Path, within: int | None = None, flags: int = 0) -> Iterator[int]:
+    """A file or folder of the unprivileged user's, never what a link there points to.
+
+    Raises: Failed.
+    """
+    try:
+        found = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | flags, dir_fd=within)
+    except OSError as error:
+        if error.errno not in (errno.ELOOP, errno.ENOTDIR):
+            raise
+        raise Failed(f"{name}: is a link or no folder, which borg never makes; its user may be taken over") from error
+    try:
+        if not flags and not stat.S_ISREG(os.fstat(found).st_mode):
+            raise Failed(f"{name}: is no plain file, which borg never makes; its user may be taken over")
+        yield found
+    finally:
+        os.close(found)
+
+
+def _names(folder: int) -> list[str]:
+    """What is in an opened folder."""
+    with os.scandir(folder) as entries:
+        return [entry.name for entry in entries]
+
+
+def take_over(repository: Path, transaction: int, half: Path, group: int) -> None:
+    """A repository's state up to a transaction: its data root's from now on and linked, the rest copied. By handles
+    below the folder, so that nobody who may write there can put another file in the place of one.
+
+    Raises: Failed.
+    """
+    with _opened(repository, None, os.O_DIRECTORY) as inside:
+        there = _names(inside)
+        for name in (*SMALL, *(f"{kind}.{transaction}" for kind in ("index", "hints", "integrity"))):
+            if name in there:
+                with (
+                    _opened(name, inside) as file,
+                    (half / name).open("wb") as copy,
+                    open(file, "rb", closefd=False) as source,
+                ):
+                    shutil.copyfileobj(source, copy)
+        with _opened("data", inside, os.O_DIRECTORY) as data:
+            for part in _names(data):
+                with _opened(part, data, os.O_DIRECTORY) as numbers:
+                    for name in _names(numbers):
+                        if name.isdigit() and int(name) <= transaction:
+                            _own(numbers, name, half / "data" / part / name, group)
+
+
+def _own(folder: int, name: str, target: Path, group: int) -> None:
+    """Make a file root's, and link it."""
+    with _opened(name, folder) as file:
+        os.fchown(file, 0, group)
+        os.fchmod(file, 0o440)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        os.link(name, target, src_dir_fd=folder, follow_symlinks=False)
+        if not os.path.samestat(os.fstat(file), target.lstat()):
+            raise Failed(f"{name}: was replaced while it was kept; its user may be taken over")
+
+
+def doomed(said: str) -> list[str]:
+    """The ids of archives that borg says it would prune (prune --dry-run --list)."""
+    return re.findall(r"^Would prune:.*\[([0-9a-f]{64})\]", said, re.MULTILINE)
+
+
 def lay_out(state: Path, new: Path, user: int, group: int) -> None:
     """A kept state as a repository that borg can use, its data by hard links."""
     shutil.rmtree(new, ignore_errors=True)
     shutil.copytree(state, new, copy_function=lambda a, b: os.link(a, b) if "/data/" in a else shutil.copy2(a, b))
-    for path in (new, *new.rglob("*")):
+    # The outermost last: before that nobody else can put anything into it.
+    for path in (*new.rglob("*"), new):
         if path.is_dir() or path.parent == new:
-            os.chown(path, user, group)
+            os.chown(path, user, group, follow_symlinks=False)
 
 
 def listed(hub: Any, host: str, passphrase: str, kept: Path | None = None) -> list[dict[str, Any]]:
@@ -118,16 +207,26 @@ def summed(hub: Any, host: str, passphrase: str, archive: str, path: str) -> dic
     Raises: Failed.
     """
     form = "{type}{path}{size}{sha256}{source}"
-    ran = hub.borg(host, ["list", "--json-lines", "--format", form, f"::{archive}", path.lstrip("/")], passphrase)
-    if ran.returncode != 0:
-        raise Failed(explained(host, ran))
-    entries = {one["path"]: one for one in map(json.loads, ran.stdout.splitlines())}
     lines, size = [], 0
-    for name, one in entries.items():
-        # A second name of a file has no content of its own here.
-        first = entries.get(one["source"], one) if one["type"] == "h" else one
-        if first["type"] == "-":
-            lines.append(f"/{name}\0{first['size']}\0{first['sha256']}\n")
-            size += int(first["size"])
-    return {"files": len(lines), "bytes": size,
-            "sha256": sha256("".join(sorted(lines)).encode(errors="surrogateescape")).hexdigest()}  # fmt: skip
+    # On the disk, and one line at a time: a mailbox server has a million files.
+    with tempfile.TemporaryFile("w+", encoding="utf-8", errors="surrogateescape", dir=hub.root) as out:
+        words = ["list", "--json-lines", "--format", form, f"::{archive}", path.lstrip("/")]
+        ran = hub.borg(host, words, passphrase, None, out)
+        if ran.returncode != 0:
+            raise Failed(explained(host, ran))
+        out.seek(0)
+        # A second name of a file has no content of its own here; borg calls it a file ("-") with a source.
+        sources = {one["source"] for one in map(json.loads, out) if one["type"] in ("-", "h")} - {""}
+        out.seek(0)
+        firsts = {one["path"]: one for one in map(json.loads, out) if one["path"] in sources} if sources else {}
+        out.seek(0)
+        for one in map(json.loads, out):
+            first = firsts.get(one["source"], one) if one["type"] in ("-", "h") else one
+            if first["type"] == "-":
+                lines.append(f"/{one['path']}\0{first['size']}\0{first['sha256']}\n")
+                size += int(first["size"])
+    lines.sort()
+    whole = sha256()
+    for line in lines:
+        whole.update(line.encode(errors="surrogateescape"))
+    return {"files": len(lines), "bytes": size, "sha256": whole.hexdigest()}

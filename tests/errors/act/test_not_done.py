@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 HOST = "huong-khe-srv1"
 
 
@@ -68,7 +70,6 @@ def test_a_line_that_breaks_in_the_middle(simulate: Any, desk: Any, monkeypatch:
     assert again.code == 0, again.out
 
 
-@pytest.mark.slow
 def test_a_host_that_falls_silent_in_the_middle(simulate: Any, desk: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tram.act.session.SILENCE", timedelta(seconds=2))
     monkeypatch.setattr("tram.act.session.PING_EVERY", timedelta(seconds=1))

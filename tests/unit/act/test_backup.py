@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tram.act.backup import Tampered, Wish, ask_hub, mailbox_path, passphrase, restore
+from tram.act.backup import Tampered, Wish, ask_hub, keeper, mailbox_path, passphrase, restore
 from tram.act.outcome import StepFailed
 from tram.act.session import Session
 from tram.core.errors import BadInput
+from tram.register import Province, load
+
+from ...conftest import LAB
+
+pytestmark = pytest.mark.slow
 
 HOST = "huong-khe-srv1"
 
@@ -28,6 +34,30 @@ def test_the_passphrase_is_handed_over_in_no_command_line(hub: Any, session: Ses
 def test_a_host_without_a_passphrase_at_the_centre_is_bad_input(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match=f"{HOST}: the centre has no passphrase of its backup"):
         passphrase(tmp_path, HOST)
+
+
+def keeping(**functions: str) -> Province:
+    """The lab's province, these hosts with these functions."""
+    lab = load(LAB)
+    sites = [
+        replace(site, hosts=tuple(replace(host, functions=tuple(functions[site.group].split())) for host in site.hosts))
+        for site in lab.sites
+    ]
+    return replace(lab, sites=tuple(sites), hub=next(site for site in sites if site.is_hub))
+
+
+def test_the_hub_keeps_everybodys_and_a_host_elsewhere_the_hubs() -> None:
+    groups = {site.group: "backup" for site in load(LAB).sites}
+    hub, department = load(LAB).hub.group, next(site.group for site in load(LAB).sites if site.code == "so-noi-vu")
+    one = keeping(**groups | {hub: "backup backup_hub"})
+    assert keeper(one, HOST) == "trung-tam-hub1"
+    with pytest.raises(BadInput, match="trung-tam-hub1: keeps the others' backups, and nobody keeps its own"):
+        keeper(one, "trung-tam-hub1")
+    two = keeping(**groups | {hub: "backup backup_hub", department: "backup backup_hub"})
+    assert keeper(two, "trung-tam-hub1") == "so-noi-vu-srv1"
+    assert {keeper(two, host) for host in (HOST, "so-noi-vu-srv1")} == {"trung-tam-hub1"}
+    with pytest.raises(BadInput, match="no host of the hub has the function backup_hub"):
+        keeper(keeping(**groups), HOST)
 
 
 @pytest.mark.parametrize(("code", "kind"), [(3, Tampered), (1, StepFailed), (127, StepFailed)])

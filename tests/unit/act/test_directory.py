@@ -11,6 +11,8 @@ from tram.act.directory import HubDirectory, hand_in, mail_counters
 from tram.act.outcome import NotReached, StepFailed
 from tram.act.session import Session
 
+pytestmark = pytest.mark.slow
+
 ROOT = "-Q -Y EXTERNAL -H ldapi:///"
 
 

@@ -55,3 +55,18 @@ def test_the_repository_does_not_lose_the_script_sent_to_hosts() -> None:
     assert spec.origin is not None
     script = Path(spec.origin).parent / "operator.sh"
     subprocess.run(["sh", "-n", script], check=True)
+
+
+def test_who_waits_while_a_pin_is_forgotten_writes_into_the_new_file(
+    tmp_path: Path, aim: Aim, key: paramiko.PKey
+) -> None:
+    pins = Pins(tmp_path / "known_hosts")
+    with ThreadPoolExecutor(1) as pool:
+        with pins._alone():
+            waits = pool.submit(pins.add, aim(22), key)
+            (tmp_path / "new").touch()
+            (tmp_path / "new").replace(pins.path)  # as `forget` does
+        waits.result(timeout=10)
+    assert key in pins.of(aim(22))
+    pins.forget(aim(22))
+    assert pins.of(aim(22)) == []

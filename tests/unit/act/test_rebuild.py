@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from tram.act.certificate import check_words, issue, text
+from tram.act import certificate
+from tram.act.certificate import check_words, issue, proven, text
 from tram.act.outcome import StepFailed
 from tram.act.pins import Pins
 from tram.act.rebuild import Book, compare
@@ -88,6 +89,10 @@ def test_pins_of_a_dead_host_go_and_its_neighbours_stay(tmp_path: Path) -> None:
     assert file.read_text(encoding="utf-8") == "".join(lines[1:3])
 
 
+def dies(*_words: object, **_more: object) -> None:
+    raise KeyboardInterrupt
+
+
 def test_anybody_can_check_the_certificate_and_a_changed_one_is_none(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -98,10 +103,22 @@ def test_anybody_can_check_the_certificate_and_a_changed_one_is_none(
     report = {"contents": FOUND, "done": steps, "began": "2026-11-22T15:00:00Z", "machine": "spare"}
     document = text("a-srv1", "a", copy.deepcopy(report), datetime(2026, 11, 22, 15, 30, tzinfo=UTC), "destroyed")
     assert b'"rto_seconds":1800' in document
+    assert b'"rpo_seconds":0' in document, "the backup ended as the drill began, or after"
     file = issue(province, document, tmp_path / "proofs", "a-srv1")
     run(["ssh-keygen", *check_words(province, file)], stdin=file.read_text(encoding="utf-8"))
     with pytest.raises(ProgramFailed):
         run(["ssh-keygen", *check_words(province, file)], stdin=file.read_text(encoding="utf-8").replace("1800", "1"))
+    # A second drill that dies here leaves the first one's certificate as it was.
+    with monkeypatch.context() as patch:
+        patch.setattr(certificate, "run", dies)
+        with pytest.raises(KeyboardInterrupt):
+            issue(province, document.replace(b"1800", b"1801"), tmp_path / "proofs", "a-srv1")
+    assert sorted(one.name for one in file.parent.iterdir()) == ["a-srv1.json", "a-srv1.json.sig", "allowed_signers"]
+    # What the centre signed counts as proven, and nothing else.
+    assert proven(province, tmp_path / "proofs") == {"a-srv1": datetime(2026, 11, 22, 15, 30, tzinfo=UTC)}
+    file.write_text(file.read_text(encoding="utf-8").replace("2026", "2027"), encoding="utf-8")
+    (tmp_path / "proofs/odd.json").write_text("[]", encoding="utf-8")
+    assert proven(province, tmp_path / "proofs") == {}
 
 
 def test_a_host_moves_in_the_register_and_its_comments_stay(tmp_path: Path) -> None:

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import yaml
 from typer.testing import CliRunner
 
+from tram.act.outcome import LoginRefused, StepFailed
+from tram.act.target import Target
+from tram.cli import rebuild
 from tram.cli.main import app
-from tram.core.errors import TramError
+from tram.core.errors import BadInput, TramError
 
 from ...conftest import LAB
 
@@ -53,3 +58,40 @@ def test_what_is_wrong_is_told_first(province: Path, tmp_path: Path, words: list
     assert says in f"{ran.exception.message} {ran.exception}"
     assert ran.exception.exit_code == 2
     assert not (tmp_path / "secrets").exists()
+
+
+@pytest.mark.slow
+def test_names_follow_the_register_also_when_they_could_not_at_first(
+    province: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = province / "sites/trung-tam.yml"
+    site = yaml.safe_load(path.read_text(encoding="utf-8"))
+    site["hosts"][0]["functions"].append("backup_hub")
+    path.write_text(yaml.safe_dump(site, allow_unicode=True, sort_keys=False), encoding="utf-8")
+    played: list[str] = []
+
+    def play(_job: Any, playbook: str, _words: Any) -> dict[str, int]:
+        played.append(playbook)
+        if len(played) == 1:
+            raise StepFailed("the hub: broken off")
+        return {"changed": 1}
+
+    for name in ("look", "rebuild", "centre_key", "_foretell", "_fence", "_remember", "_end"):
+        monkeypatch.setattr(rebuild, name, lambda *_, **__: {})
+    monkeypatch.setattr(rebuild, "play", play)
+    words = ["replace", "huong-khe", "--address", "203.0.113.9", "-i", str(province)]
+    assert isinstance(CliRunner().invoke(app, words).exception, StepFailed)
+    assert "203.0.113.9" in (province / "sites/huong-khe.yml").read_text(encoding="utf-8")
+    ran = CliRunner().invoke(app, words)
+    assert ran.exit_code == 0, ran
+    assert played == ["dns.yml", "dns.yml"]
+
+
+def test_a_host_that_refuses_our_key_is_alive(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def refused(*_: Any) -> None:
+        raise LoginRefused("a-srv1: refused")
+
+    monkeypatch.setattr(rebuild, "come", refused)
+    old = Target("a-srv1", "192.0.2.1", "tram", tmp_path / "known_hosts")
+    with pytest.raises(BadInput, match=r"a-srv1 answers at 192.0.2.1: it is not dead"):
+        rebuild._fence(SimpleNamespace(key=None, machine=old), old)  # type: ignore[arg-type]

@@ -12,6 +12,8 @@ from tram.act.session import Session
 from tram.act.signatures import Sample, by_hash, checked_name, publish, seen
 from tram.core.errors import BadInput
 
+pytestmark = pytest.mark.slow
+
 SHA256 = "275a021bbfb6489e54d471899f7db9d1663fc695ec2fe2a2c4538aabf651fd0f"
 
 

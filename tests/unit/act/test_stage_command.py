@@ -27,6 +27,8 @@ from tram.rollout.policy import LinkPolicy, Policy, Window
 
 from ..rollout.province import new_rollout
 
+pytestmark = pytest.mark.slow
+
 REPO = Path(__file__).parents[3]
 HUB, NEAR, FAR = "trung-tam-hub1", "so-noi-vu-srv1", "huong-khe-srv1"
 NOON = datetime(2026, 11, 22, 5, tzinfo=UTC)
@@ -96,10 +98,16 @@ def tram(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     (tmp_path / "base").write_bytes(b"base")
     monkeypatch.setattr(staging, "runtime", lambda: SimpleNamespace(base=base, files={}))
 
-    def run(*words: str, staged: Staged | None = None, key: bool = True) -> Any:
+    def run(*words: str, staged: Staged | BaseException | None = None, key: bool = True) -> Any:
         if key:
             make_key(tmp_path / "secrets", "tram@lab")
-        monkeypatch.setattr(staging, "stage", lambda *_: staged)
+
+        def stage(*_: Any) -> Staged | None:
+            if isinstance(staged, BaseException):
+                raise staged
+            return staged
+
+        monkeypatch.setattr(staging, "stage", stage)
         given = [*words, "-i", str(REPO / "inventories/lab")]
         return CliRunner().invoke(app, ["stage", *given])
 
@@ -110,6 +118,15 @@ def tram(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
 def result(**host: Any) -> Staged:
     caches = [Cache(HUB, "trung-tam", Filled(HUB, needed=3_000_000, lacking=2_000_000, fetched=2_000_000))]
     return Staged(caches, [Standing(NEAR, "so-noi-vu", 3, 2_000_000, **host)])
+
+
+@pytest.mark.parametrize("problem", [KeyboardInterrupt(), ValueError("a mistake of ours")])
+def test_a_run_that_ended_by_no_error_of_ours_is_not_under_way(tram: Run, problem: BaseException) -> None:
+    assert tram("wave", "mail", "--now", staged=problem).exit_code != 0
+    ledger = open_ledger("lab")
+    [run] = ledger.runs()
+    assert {row.outcome for row in ledger.show(run.run).hosts} == {Outcome.FAILED}
+    ledger.close()
 
 
 def test_all_there_ends_with_0(tram: Run) -> None:

@@ -14,7 +14,7 @@ from tram.ledger import Ledger, Outcome
 from tram.register import load
 from tram.rollout.owed import owed
 from tram.rollout.policy import Policy, Window
-from tram.rollout.timer import Call, each_night, going_on, install_units, make_units
+from tram.rollout.timer import Call, behind_the_night, each_night, going_on, install_units, make_units
 
 REPO = Path(__file__).parents[3]
 LAB = REPO / "inventories/lab"
@@ -50,6 +50,11 @@ def test_staging_is_called_in_the_quiet_hours_by_the_provinces_clock(
     call = each_night(load(LAB), Policy(quiet=window, utc_offset=timedelta(hours=offset)))
     assert f"OnCalendar=*-*-* {calendar} UTC\n" in call.timing
     assert call.longest == window.length
+
+
+@pytest.mark.parametrize(("until", "said"), [("05:00", "22:30"), ("06:45", "00:15"), ("23:30", "17:00")])
+def test_backups_are_checked_half_an_hour_after_the_quiet_hours(until: str, said: str) -> None:
+    assert behind_the_night(Policy(quiet=Window("20:00", until), utc_offset=timedelta(hours=7))) == said
 
 
 def test_a_password_in_the_ledgers_address_is_not_written_where_all_can_read_it(tmp_path: Path) -> None:

@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import Any
 
 from tram_backup.nightly import STAMP
-from tram_backup.repository import STATE, Failed, InTheWay, LineGone, Repository, Watch
+from tram_backup.repository import STATE, Failed, InTheWay, LineGone, Repository, Watch, read_state, write_state
 
-LOCK = Path("/run/lock/tram-backup-restore")
+LOCK = STATE / "restore.lock"
 SPARE = 1.05
 """Room a restore wants, times the sum of its files."""
 
@@ -36,6 +36,7 @@ class Wish:
     overwrite: bool
     dry: bool
     who: str
+    keep_newer: bool = False
 
 
 @contextmanager
@@ -113,7 +114,55 @@ def restore(repository: Repository, wish: Wish) -> dict[str, Any]:
                     target = Path(one["target"])
                     one["aside"] = bring(repository, archive["name"], one["path"], target, watch)
                     one.update(summed(target, one["path"]))
+                if wish.keep_newer:
+                    for one in plan:
+                        one["newer"] = join_newer(repository.settings, wish, one)
+                finish(repository.settings, wish)
         return {"archive": archive["name"], "dry_run": wish.dry, "bytes_on_line": watch.bytes, "restored": plan}
+
+
+def join_newer(settings: dict[str, Any], wish: Wish, one: dict[str, Any]) -> int:
+    """Lay what came to a rebuilt host before its backup was back (`newer` of the service: patterns below its path)
+    beside what is back; how many files. Nothing that is there is touched."""
+    if not one["aside"]:
+        return 0
+    aside, target, count = Path(one["aside"]), Path(one["target"]), 0
+    services = [found for found in settings["services"] if found["service"] in wish.services]
+    for pattern in (word for found in services for word in found.get("newer", [])):
+        if not pattern.startswith(one["path"] + "/"):
+            continue
+        for found in sorted(aside.glob(pattern[len(one["path"]) + 1 :])):
+            place = target / found.relative_to(aside)
+            if found.is_file() and not place.exists():
+                for up in reversed([up for up in place.parents if up.is_relative_to(target) and not up.exists()]):
+                    _like(aside / up.relative_to(target), up)
+                shutil.copy2(found, place)
+                os.chown(place, found.stat().st_uid, found.stat().st_gid)
+                count += 1
+    return count
+
+
+def _like(old: Path, new: Path) -> None:
+    """A folder as the old one is."""
+    new.mkdir(mode=old.stat().st_mode & 0o7777)
+    os.chown(new, old.stat().st_uid, old.stat().st_gid)
+
+
+def finish(settings: dict[str, Any], wish: Wish) -> None:
+    """Have whole services that are in their place again take what came: a database its dump.
+
+    Raises: Failed.
+    """
+    for service in settings["services"]:
+        for step in service.get("after", []) if service["service"] in wish.services and wish.to is None else []:
+            dumped = STATE / "dumps" / service["service"] / step["from"] if "from" in step else Path(os.devnull)
+            with dumped.open("rb") as dump:
+                ran = subprocess.run(step["run"], stdin=dump, capture_output=True, check=False)
+            if ran.returncode != 0:
+                raise Failed(
+                    f"{service['service']}: its files are back, but {' '.join(step['run'])} ended with "
+                    f"{ran.returncode}: {ran.stderr.decode(errors='replace').strip()[-300:]}"
+                )
 
 
 def units(settings: dict[str, Any], wish: Wish) -> list[str]:
@@ -124,20 +173,27 @@ def units(settings: dict[str, Any], wish: Wish) -> list[str]:
 
 @contextmanager
 def paused(names: list[str]) -> Iterator[None]:
-    """Those of the units that run are stopped, and started again whatever happens.
+    """Those of the units that run are stopped, and started again whatever happens; so are those that a restore had
+    stopped which was killed before.
 
     Raises: Failed.
     """
-    systemctl = ["systemctl", "--quiet"]
+    systemctl, left = ["systemctl", "--quiet"], read_state().get("paused", [])
     running = [one for one in names if subprocess.run([*systemctl, "is-active", one], check=False).returncode == 0]
+    running += [one for one in left if one not in running]
+    if running:
+        write_state(read_state() | {"paused": running})
     try:
         for unit in running:
-            subprocess.run([*systemctl, "stop", unit], check=True)
+            if subprocess.run([*systemctl, "stop", unit], check=False).returncode != 0:
+                raise Failed(f"{unit} does not stop: journalctl -u {unit}. Nothing was changed")
         yield
     finally:
         for unit in reversed(running):
             if subprocess.run([*systemctl, "start", unit], check=False).returncode != 0:
                 print(f"tram-backup: {unit} did not start again: journalctl -u {unit}", file=sys.stderr)
+        if running:
+            write_state({key: value for key, value in read_state().items() if key != "paused"})
 
 
 def summed(target: Path, path: str) -> dict[str, Any]:
@@ -193,9 +249,21 @@ def enough(plan: list[dict[str, Any]]) -> None:
             )
 
 
+def make_way(folder: Path, *, like_above: bool) -> None:
+    """The folders down to this one; in place each that is missing is its owner's who has the one above."""
+    for one in reversed([one for one in (folder, *folder.parents) if not one.exists()]):
+        one.mkdir()
+        if like_above:
+            above = one.parent.stat()
+            os.chown(one, above.st_uid, above.st_gid)
+            one.chmod(above.st_mode & 0o777)
+
+
 def bring(repository: Repository, archive: str, path: str, target: Path, watch: Watch) -> str | None:
     """One path, built beside its place and renamed into it; where what stood there is now."""
-    target.parent.mkdir(parents=True, exist_ok=True)
+    make_way(target.parent, like_above=target == Path(path))
+    for old in target.parent.glob(".tram-restore-*"):  # of a restore that was killed
+        shutil.rmtree(old, ignore_errors=True)
     inside = path.strip("/")
     with tempfile.TemporaryDirectory(prefix=".tram-restore-", dir=target.parent) as scratch:
         tries = 0
@@ -221,6 +289,8 @@ def bring(repository: Repository, archive: str, path: str, target: Path, watch: 
 
 
 def forget() -> None:
-    """Forget what this host knows of the hub's state: after the hub went back to an older one."""
+    """Forget what this host knows of the hub's state, and when it was there last: after the hub went back to an older
+    one, or a clock that was wrong."""
+    write_state({key: value for key, value in read_state().items() if key != "done"})
     for folder in (STATE / "borg/.cache", STATE / "borg/.config/borg/security"):
         shutil.rmtree(folder, ignore_errors=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -29,6 +30,8 @@ STAMP = "%Y%m%dT%H%M%SZ"
 PAUSES = (5, 10, 20, 40, 60)
 """Seconds before the line is tried again, the last one from then on."""
 NEVER = 86_400
+IDLE, A_LITTLE = 20, 100_000
+"""Tries of a person's, in about half an hour, that bring no more than so many bytes each: then the line is down."""
 
 
 def places(settings: dict[str, Any]) -> list[Repository]:
@@ -119,10 +122,13 @@ def create(
     words = ["create", "--json", "--compression", "zstd,6", "--comment", comment]
     if repository.remote:
         # A checkpoint cuts the list of files where the clock wants, and a list cut elsewhere is sent anew: none for
-        # a night that sends little.
-        much = fresh(ready, float(state.get("done", 0))) > settings["resend_bytes"]
+        # a night that sends little, which costs less sent twice than the list.
+        much = fresh(ready, float(state.get("done", 0))) > 2 * settings["resend_bytes"]
         words += ["--checkpoint-interval", str(settings["checkpoint_seconds"] if much else NEVER)]
     words += ["--upload-ratelimit", str(settings["rate_kib"])] if repository.remote and settings["rate_kib"] else []
+    if any(one.get("linked") for one in settings["services"]):
+        # Each new hard link changes a file's ctime, by which borg would read all of them again.
+        words += ["--files-cache", "mtime,size"]
     for pattern in excluded:
         words += ["--exclude", pattern]
     paths = [path for found in ready.values() for path in found]
@@ -137,40 +143,76 @@ def run(settings: dict[str, Any], *, now: bool) -> int:
         raise InTheWay(
             f"it is not the hour: the line is used from {settings['quiet']['since']} on; at once: tram-backup run --now"
         )
+    if at.timestamp() < (done := float(read_state().get("done", 0))) - 300:
+        raise InTheWay(
+            f"the clock says {at:{STAMP}}, the last backup was at {datetime.fromtimestamp(done, UTC):{STAMP}}: set the "
+            "clock; was that one wrong, say tram-backup forget. Nothing was changed"
+        )
+    for old in (STATE / "dumps").glob("tmp*"):  # of a night that was killed
+        old.unlink()
     ready, excluded, problems = collect(settings)
     name = f"{settings['host']}-{at.strftime(STAMP)}"
-    state = read_state()
-    state["last"] = {"at": at.timestamp(), "archive": name, "problems": problems}
+    last: dict[str, Any] = {"at": at.timestamp(), "archive": name, "problems": problems}
+    learned: dict[str, Any] = {"last": last}
     for repository in places(settings):
-        where, tries = "hub" if repository.remote else "disk", 0
+        where, tries, idle, carried = "hub" if repository.remote else "disk", 0, 0, 0
         watch = Watch(
             None if now or not repository.remote else until, settings["cap_bytes"] if repository.remote else 0
         )
-        while where not in state["last"]:
+        while where not in last:
             try:
                 stats = create(repository, name, ready, excluded, watch)
-                state = read_state() | {"last": state["last"], "services": state["services"]}
-                state["last"][where] = {"bytes_on_line": watch.bytes, "tries": tries + 1, **stats}
+                last[where] = {"bytes_on_line": watch.bytes, "tries": tries + 1, **stats}
                 if repository.remote:
                     done = time.time()
-                    state["done"] = at.timestamp()
-                    state["services"] |= {one: {"at": done, "bytes": size(ready[one])} for one in ready}
+                    services = {one: {"at": done, "bytes": size(ready[one])} for one in ready}
+                    learned |= {"done": at.timestamp(), "services": read_state()["services"] | services}
             except LineGone as error:
                 print(f"tram-backup: the line: {error}", file=sys.stderr)
                 if until and not now and time.time() > until:
                     problems[where] = "the line did not carry it in this night; the next goes on"
+                    break
+                idle, carried = idle + 1 if watch.bytes - carried < A_LITTLE else 0, watch.bytes
+                if now and idle == IDLE:
+                    problems[where] = f"{error}: the line does not carry it now; what was sent is kept"
                     break
                 time.sleep(PAUSES[min(tries, len(PAUSES) - 1)])
                 tries += 1
             except (Failed, OutOfTime) as error:
                 problems[where] = str(error)
                 break
-    write_state(state | {"known": read_state()["known"]})
+    # What others have written down meanwhile stays (tram-backup proven).
+    write_state(read_state() | learned)
     metrics(settings, read_state())
     for one, why in problems.items():
         print(f"tram-backup: {one}: {why}", file=sys.stderr)
-    print(json.dumps(state["last"], indent=1))
+    print(json.dumps(last, indent=1))
     return len(problems)
+
+
+def seed(settings: dict[str, Any], stick: Path) -> dict[str, Any]:
+    """The first backup, on a stick that is carried to the hub; the host's next night goes on with it there.
+
+    Raises: InTheWay, Failed.
+    """
+    if not stick.is_dir():
+        raise InTheWay(f"{stick} is no folder: is the stick mounted? Nothing was changed")
+    place = stick / settings["host"]
+    if place.exists():
+        raise InTheWay(f"{place} is there already: take another stick, or remove it. Nothing was changed")
+    ready, excluded, problems = collect(settings)
+    if problems:
+        raise InTheWay("; ".join(f"{one}: {why}" for one, why in problems.items()))
+    repository = Repository(settings, str(place), remote=False)
+    name = f"{settings['host']}-{datetime.now(UTC).strftime(STAMP)}"
+    try:
+        stats = create(repository, name, ready, excluded, Watch(None, 0))
+    finally:
+        # Borg would take the same backup at the hub, later, for one that was moved behind its back.
+        write_state(read_state() | {"known": {}})
+        for known in (".cache", ".config/borg/security"):
+            shutil.rmtree(STATE / "borg" / known, ignore_errors=True)
+    return {"archive": name, "at": str(place), "bytes": stats["deduplicated_size"]}
 
 
 def fresh(ready: dict[str, list[str]], since: float) -> int:

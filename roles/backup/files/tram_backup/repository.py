@@ -63,13 +63,16 @@ class Repository:
         """
         command = ["borg", "--lock-wait", "150", *words]
         with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as errors:
-            process = subprocess.Popen(command, env=self.environment(), cwd=cwd, stdout=out, stderr=errors)
+            # In a session of its own: whoever stops us stops borg by us, once, and it writes a checkpoint.
+            process = subprocess.Popen(
+                command, env=self.environment(), cwd=cwd, stdout=out, stderr=errors, start_new_session=True
+            )
             try:
                 reason = watch.over(process) if watch else ""
                 code = process.wait()
             finally:
                 if process.poll() is None:
-                    process.terminate()
+                    end(process, 60)
             out.seek(0)
             errors.seek(0)
             said = errors.read()
@@ -103,6 +106,9 @@ _SAID: tuple[tuple[tuple[str, ...], str], ...] = (
      "this is the backup of another host, or {where} gave it another place: {last}. Nothing was changed"),
     (("information obtained from the security directory is newer", "this is either an attack"),
      "{where} has an older state than this host knows of: after a rollback there, run tram-backup forget"),
+    (("newer version", "not supported by this borg version"),
+     "the backup at {where} has a format that this host's borg is too old for ({last}): update borgbackup. "
+     "Nothing was changed"),
     # Its address begins with ssh:, which is no word about the line.
     (("repository already exists",), "{where} has a backup of this host already: {last}"),
     (("repository does not exist", " does not exist."),
@@ -150,15 +156,20 @@ class Watch:
             if not reason and self.until and time.time() > self.until:
                 reason = "the quiet hours are over"
             if reason:
-                process.send_signal(signal.SIGINT)  # borg then writes a checkpoint and ends
-                with suppress(subprocess.TimeoutExpired):
-                    process.wait(180)
-                process.terminate()
-                with suppress(subprocess.TimeoutExpired):
-                    process.wait(30)
-                process.kill()
+                end(process, 180)
         self._before = self.bytes
         return reason
+
+
+def end(process: subprocess.Popen[str], seconds: float) -> None:
+    """Have borg write a checkpoint and end; it is killed when it does not."""
+    process.send_signal(signal.SIGINT)
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(seconds)
+    process.terminate()
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(30)
+    process.kill()
 
 
 def crossed(parent: int) -> int:

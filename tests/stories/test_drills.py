@@ -1,0 +1,35 @@
+"""The drills that people play on the lab go as their script says."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import pytest
+
+from tram.core.run import run
+from tram.lab.drill import drills
+from tram.lab.lab import Lab
+
+from ..conftest import REPO
+from .test_replace import kept_lab
+
+pytestmark = [pytest.mark.lab, pytest.mark.long, pytest.mark.timeout(5400)]
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    """A district with mail, and the hub with its own."""
+    with kept_lab(tmp_path_factory.mktemp("province"), "drills") as found:
+        yield found
+
+
+@pytest.mark.parametrize("name", sorted(drills()))
+def test_a_drill_goes_as_written_and_leaves_the_lab_as_it_was(lab: Lab, name: str) -> None:
+    words = [REPO / ".venv/bin/tram", "drill", name, "--lab", lab.paths.name, "--json"]
+    ran = run(words, check=False)
+    assert ran.code == 0, ran
+    looks = [one for one in json.loads(ran.stdout)["steps"] if one["look"]]
+    print(f"{name}: {len(looks)} looks as expected, the longest after {max(one['seconds'] for one in looks):.0f} s")
+    assert not any(one.line and one.line.cut for one in (lab.link("huong-khe"),))
+    assert {host.state for host in lab.hosts()} <= {"running", "degraded"}
