@@ -77,34 +77,46 @@ def managed(province_lab: Lab) -> Lab:
 
 
 @dataclass(frozen=True, slots=True)
+class FirstRun:
+    """playbooks/site.yml on bare hosts; what could be read while it made and used every secret: its log (as of -v) and
+    all command lines."""
+
+    recap: Recap
+    log: str
+    argv: set[bytes]
+
+
+@pytest.fixture(scope="session")
+def first_run(managed: Lab, tmp_path_factory: pytest.TempPathFactory) -> FirstRun:
+    """Every role on every host, the way `ansible-playbook` runs them, without `tram`."""
+    log = tmp_path_factory.mktemp("log") / "ansible.log"
+    with ArgvWatch() as watch:
+        recap = run_playbook(REPO / "playbooks/site.yml", LAB, extra=["-v"], env={"ANSIBLE_LOG_PATH": str(log)})
+    return FirstRun(recap, log.read_text(), watch.seen)
+
+
+@dataclass(frozen=True, slots=True)
 class SiteRuns:
-    """playbooks/site.yml run three times on one lab, from bare hosts on; what the dry run on bare hosts touched; what
-    could be read while the first run made and used every secret: its log (as of -v) and all command lines."""
+    """playbooks/site.yml three times on one lab, from bare hosts on; what the dry run on bare hosts touched."""
 
     dry_on_bare: Recap
     touched_by_dry: list[str]
     first: Recap
-    first_log: str
-    first_argv: set[bytes]
     second: Recap
 
 
 @pytest.fixture(scope="session")
-def site_runs(managed: Lab, tmp_path_factory: pytest.TempPathFactory) -> SiteRuns:
-    """Every role on every host, the way `ansible-playbook` runs them, without `tram`."""
+def site_runs(managed: Lab, request: pytest.FixtureRequest) -> SiteRuns:
+    """A dry run before the first run, and a run after it."""
     site = REPO / "playbooks/site.yml"
     before = _fingerprints(managed)
     dry = run_playbook(site, LAB, extra=["--check"])
     after = _fingerprints(managed)
-    log = tmp_path_factory.mktemp("log") / "ansible.log"
-    with ArgvWatch() as watch:
-        first = run_playbook(site, LAB, extra=["-v"], env={"ANSIBLE_LOG_PATH": str(log)})
+    first: FirstRun = request.getfixturevalue("first_run")
     return SiteRuns(
         dry_on_bare=dry,
         touched_by_dry=[host for host in before if before[host] != after[host]],
-        first=first,
-        first_log=log.read_text(),
-        first_argv=watch.seen,
+        first=first.recap,
         second=run_playbook(site, LAB),
     )
 
@@ -113,8 +125,8 @@ def site_runs(managed: Lab, tmp_path_factory: pytest.TempPathFactory) -> SiteRun
 def converged(managed: Lab, request: pytest.FixtureRequest) -> Lab:
     """The lab with every role applied; one of yours ($TRAM_TEST_LAB) is taken for that as it is."""
     if "TRAM_TEST_LAB" not in os.environ:
-        runs: SiteRuns = request.getfixturevalue("site_runs")
-        assert runs.first.failures() == []
+        first: FirstRun = request.getfixturevalue("first_run")
+        assert first.recap.failures() == []
     return managed
 
 

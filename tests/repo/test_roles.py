@@ -12,6 +12,9 @@ from typing import Any
 import pytest
 import yaml
 
+from tram.delivery import returned
+from tram.site import report
+
 REPO = Path(__file__).parents[2]
 ROLES = sorted(path for path in (REPO / "roles").iterdir() if (path / "tasks").is_dir())
 NO_SERVICE = {"preflight", "control", "guard"}
@@ -119,6 +122,17 @@ def tasks(listed: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
         yield task
         for part in ("block", "rescue", "always"):
             yield from tasks(task.get(part, []))
+
+
+@each_role
+def test_what_a_role_returns_may_come_back(role: Path, tmp_path: Path) -> None:
+    """Declared is not enough: the host looks for known names only, and so does the centre."""
+    for wanted in (read(role / "meta/tram.yml") or {}).get("returns", []):
+        name = re.sub(r"{{.*?}}", "huong-khe-srv1", wanted)
+        assert returned.acceptable(name, 96, [name]), name
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+        assert any(tmp_path / name in tmp_path.glob(pattern) for pattern in report.RETURNS), name
 
 
 def test_the_tables_of_variables_are_generated() -> None:

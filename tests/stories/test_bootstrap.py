@@ -16,6 +16,8 @@ from tram.lab.lab import Lab, down, up
 
 from ..conftest import LAB, REPO
 
+pytestmark = [pytest.mark.lab, pytest.mark.apart]
+
 NAME = f"bare{os.getpid() % 100000}"
 DISTRICT, DEPARTMENT, HUB = "huong-khe-srv1", "so-noi-vu-srv1", "trung-tam-hub1"
 

@@ -12,7 +12,7 @@ from tram.lab.lab import Lab
 
 from ..person import Person, wait_until
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.apart]
 
 HOST, SITE = "huong-khe-srv1", "huong-khe"
 

@@ -15,6 +15,8 @@ from tram.lab import netem
 from tram.lab.lab import Lab
 from tram.lab.process import find
 
+pytestmark = [pytest.mark.lab, pytest.mark.apart]
+
 SITE, HOST = "huong-khe", "huong-khe-srv1"
 HUB = "trung-tam-hub1"
 PINGS = 400

@@ -15,7 +15,7 @@ from tram.ledger import State
 
 from .rollout.office import FAR, HOSTS, HUB, PILOT, STACK, Office, wait
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.apart]
 
 
 @pytest.fixture

@@ -8,7 +8,9 @@ import pytest
 
 from tram.lab.lab import Lab
 
-from ..conftest import SiteRuns
+from ..conftest import FirstRun
+
+pytestmark = [pytest.mark.lab, pytest.mark.apart]
 
 # Certificates, requests and public keys of all kinds; the rest of the directory is secret.
 PUBLIC = (".pub", ".crt", ".cert", ".csr", ".txt", "known_hosts_ca")
@@ -26,14 +28,14 @@ def secrets(converged: Lab) -> set[str]:
     return found
 
 
-def test_no_secret_is_in_what_ansible_printed_or_logged(site_runs: SiteRuns, secrets: set[str]) -> None:
-    assert len(site_runs.first_log) > 10_000
-    assert [len(secret) for secret in secrets if secret in site_runs.first_log] == []
+def test_no_secret_is_in_what_ansible_printed_or_logged(first_run: FirstRun, secrets: set[str]) -> None:
+    assert len(first_run.log) > 10_000
+    assert [len(secret) for secret in secrets if secret in first_run.log] == []
 
 
-def test_no_secret_was_ever_on_a_command_line(site_runs: SiteRuns, secrets: set[str]) -> None:
-    assert len(site_runs.first_argv) > 500
-    lines = b"\n".join(site_runs.first_argv).decode(errors="replace")
+def test_no_secret_was_ever_on_a_command_line(first_run: FirstRun, secrets: set[str]) -> None:
+    assert len(first_run.argv) > 500
+    lines = b"\n".join(first_run.argv).decode(errors="replace")
     assert [len(secret) for secret in secrets if secret in lines] == []
 
 

@@ -10,6 +10,8 @@ from tram.core.run import run
 
 from ..conftest import REPO
 
+pytestmark = [pytest.mark.lab, pytest.mark.apart]
+
 
 @pytest.mark.parametrize(
     ("over", "missing"),

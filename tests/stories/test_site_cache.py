@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -12,18 +11,17 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-import yaml
 
 from tram.core.run import Ran, run
-from tram.lab.lab import Lab, down, up
+from tram.lab.lab import Lab
 from tram.push.playbook import run_playbook
 
-from ..conftest import LAB, REPO, take_over
+from ..conftest import REPO
 from ..person import wait_until
+from ..small_lab import own_lab, write_inventory
 
 pytestmark = pytest.mark.long
 
-NAME = f"cache{os.getpid() % 100000}"
 SITE, HUB = "huong-khe", "trung-tam-hub1"
 HOSTS = [f"{SITE}-srv{number}" for number in (1, 2, 3)]
 CACHE = "srv1.huong-khe.tinh.example"
@@ -39,44 +37,23 @@ def district(folder: Path, name: str, *of_hosts: list[str]) -> Iterator[Lab]:
 
     Everything up to names is applied.
     """
-    inventory = folder / "lab"
-    shutil.copytree(LAB, inventory)
-    (inventory / "sites/so-noi-vu.yml").unlink()
-    functions(inventory / "sites/trung-tam.yml", ["hub_cache", "dns", "pki", "mirror", "antivirus_mirror"])
-    functions(inventory / f"sites/{SITE}.yml", *of_hosts)
+    hosts = {
+        "trung-tam": [{"functions": ["hub_cache", "dns", "pki", "mirror", "antivirus_mirror"]}],
+        SITE: [{"functions": functions} for functions in of_hosts],
+    }
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("TRAM_LAB", name)
         patch.setenv("TRAM_LEDGER", f"sqlite:///{folder}/ledger.db")
-        try:
-            found = up(inventory, name, print)
-            take_over(found)
-            for book in ("base", "pki", "dns"):
-                assert run_playbook(REPO / f"playbooks/{book}.yml", inventory).failures() == [], book
+        with own_lab(write_inventory(folder, hosts), name, "base", "pki", "dns") as found:
             yield found
-        finally:
-            down(name)
 
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     """The hub with its mirror, and a district of three hosts, the first of them with the site's cache."""
     hosts = (["dns", "site_cache", "antivirus"], ["antivirus"], ["antivirus"])
-    with district(tmp_path_factory.mktemp("province"), NAME, *hosts) as found:
+    with district(tmp_path_factory.mktemp("province"), "cache", *hosts) as found:
         assert run_playbook(REPO / "playbooks/antivirus.yml", found.province.folder).failures() == []
         yield found
-
-
-def functions(file: Path, *of_hosts: list[str]) -> None:
-    """Give a site as many hosts as there are lists of functions, each like its first."""
-    site = yaml.safe_load(file.read_text(encoding="utf-8"))
-    first = site["hosts"][0]
-    ends = first["address"].rpartition(".")
-    site["hosts"] = [
-        {**first, "name": f"srv{number + 1}" if number else first["name"], "functions": given,
-         "address": f"{ends[0]}.{int(ends[2]) + number}"}
-        for number, given in enumerate(of_hosts)
-    ]  # fmt: skip
-    file.write_text(yaml.safe_dump(site, allow_unicode=True, sort_keys=False), encoding="utf-8")
 
 
 def crossed(lab: Lab) -> int:

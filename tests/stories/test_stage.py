@@ -29,7 +29,6 @@ from .test_site_cache import crossed, district
 
 pytestmark = [pytest.mark.lab, pytest.mark.long]
 
-NAME = f"stage{os.getpid() % 100000}"
 SITE, HUB = "huong-khe", "trung-tam-hub1"
 CACHE, FIRST, SECOND = (f"{SITE}-srv{number}" for number in (1, 2, 3))
 VIETNAM = timedelta(hours=7)
@@ -44,7 +43,7 @@ OVER = 1.1
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     """The hub with cache and mirror, and a district with a cache and two hosts that are to get antivirus; it is day."""
     hosts = (["dns", "site_cache"], ["antivirus"], ["antivirus"])
-    with district(tmp_path_factory.mktemp("province"), NAME, *hosts) as found:
+    with district(tmp_path_factory.mktemp("province"), "stage", *hosts) as found:
         inventory = found.province.folder
         quiet_hours(inventory, 6)
         # The caches first, as waves do it: the hub's, then the site's.
@@ -183,7 +182,7 @@ def test_with_the_line_cut_a_host_installs_from_its_sites_cache(lab: Lab) -> Non
 
 
 def test_without_the_centres_way_out_the_wave_is_delivered_and_the_line_carries_little(lab: Lab) -> None:
-    for pid in find(UPLINK_MODULE, "--lab", NAME):
+    for pid in find(UPLINK_MODULE, "--lab", lab.paths.name):
         os.kill(pid, signal.SIGKILL)
     before = crossed(lab)
     tram(lab, "deliver", "antivirus", "--install", "--limit", FIRST, "--limit", SECOND, within=timedelta(minutes=25))
