@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
+import itertools
 import os
+import signal
 import socket
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import pytest
 
 from tram.core.frames import encode
 from tram.core.order import Order
-from tram.site import confirming, line, runs
+from tram.site import confirming, line, restore, runs, wayback
 from tram.site.confirming import Waiting
 from tram.site.guarded import CUTS_OFF
 from tram.site.line import CUT_HERE, DOWN, UNKNOWN, UP, Line
 from tram.site.place import Config, Place
 
-from .host import Site, kill, kill_executors, script
+from .host import Site, kill, script
 
 pytestmark = pytest.mark.slow
 
@@ -189,15 +191,31 @@ def test_a_power_cut_while_waiting_goes_on_waiting(site: Site) -> None:
     assert_as_before(site)
 
 
-def test_a_power_cut_while_bringing_back_ends_in_the_same_place(site: Site) -> None:
-    for _attempt in range(10):  # bringing back is quick: now and then it is over before anybody looks
-        order = lock_out(site, confirm_seconds=1)
-        process = site.start("drain")
-        site.wait(lambda order=order: bool(site.journal(order).get("reverting")) or site.has_result(order))
-        kill(process)
-        kill_executors(site)
-        if not site.has_result(order):
-            break
+def dies_at(monkeypatch: pytest.MonkeyPatch, nth: int) -> None:
+    """The process that brings back is killed just before its nth step: a path put back, one removed, the last look."""
+    steps = itertools.count(1)
+
+    def dying(real: Callable[..., object]) -> Callable[..., object]:
+        def step(*arguments: object) -> object:
+            if next(steps) == nth:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return real(*arguments)
+
+        return step
+
+    for module, name in ((restore, "_put_back"), (restore, "_remove"), (wayback, "difference")):
+        monkeypatch.setattr(module, name, dying(getattr(module, name)))
+
+
+@pytest.mark.parametrize("nth", range(1, 6))
+def test_a_power_cut_while_bringing_back_ends_in_the_same_place(
+    site: Site, monkeypatch: pytest.MonkeyPatch, nth: int
+) -> None:
+    order = lock_out(site, confirm_seconds=1)
+    with monkeypatch.context() as cut:
+        dies_at(cut, nth)
+        assert site.child("drain")[0] == -signal.SIGKILL
+    assert site.journal(order)["reverting"]
     assert not site.has_result(order)
     site.drain()
     assert site.result(order)["outcome"] == "reverted"
