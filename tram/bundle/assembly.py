@@ -228,7 +228,12 @@ class Assembly:
         happen first for roles in `later`, so what they require need not be there yet."""
         returns: list[str] = []
         missing: list[str] = []
-        for wish, filled in (*self._wished("make"), *self._wished("secrets"), *self._wished("returns")):
+        several = [
+            (wish, one)
+            for wish, filled in self._wished("secrets")
+            for one in (filled if isinstance(filled, list) else [filled])
+        ]
+        for wish, filled in (*self._wished("make"), *several, *self._wished("returns")):
             if not isinstance(filled, str):
                 self.problems.append(
                     wish.place.problem(f'"{wish.pattern}" for {self.host}: {_reason(filled, "is no text")}')

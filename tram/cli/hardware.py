@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-import ssl
 from datetime import UTC, datetime
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
-import httpx
 import typer
 from rich.console import Console
 from rich.markup import escape
@@ -18,9 +16,11 @@ from ruamel.yaml import YAML
 
 from tram.cli.hardware_view import plain_explained, show_explained, show_report
 from tram.cli.i18n import _
-from tram.core.errors import BadInput, TramError
+from tram.cli.status import pair_of
+from tram.core.errors import BadInput
 from tram.register import Province, load
-from tram_exporters.replacement import METRICS, Place, Sample, as_csv, as_page, from_answer, from_files, plain, rank
+from tram_board.asking import Source
+from tram_exporters.replacement import METRICS, Place, Sample, as_csv, as_page, from_files, plain, rank
 from tram_exporters.risk import Constants, judge
 from tram_exporters.smart import parse, read
 from tram_exporters.textfile import Unreadable
@@ -28,6 +28,8 @@ from tram_exporters.textfile import Unreadable
 app = typer.Typer(no_args_is_help=True, help=_("Aging hardware: what a disk's reading means, what to replace first."))
 AsJson = Annotated[bool, typer.Option("--json", help=_("Print it as JSON."))]
 MOST_BYTES = 16 * 2**20
+# A thin line brings hardware readings each four minutes; three of those, as on the board.
+_LATELY = "12m"
 
 
 @cache
@@ -83,7 +85,7 @@ def _content(path: Path) -> bytes:
     help=_("The replacement list: every host by risk times impact."),
     epilog=_("Examples:")
     + "\n\n  tram hardware report -i inventories/ha-tinh --from so-do/ --csv thay-the.csv --html thay-the.html\n\n"
-    "  tram hardware report --hub https://hub.tinh.example:9090 --ca ca.crt\n\n"
+    "  tram hardware report --hub https://watch.tinh.example:8444 --ca ca.crt --certificate me.crt --key me.key\n\n"
     + _("Ends with 0 when every host is known, 1 when one is not, 2 for wrong input."),
 )
 def report(
@@ -96,7 +98,11 @@ def report(
         typer.Option("--from", metavar="DIR", help=_("Kept textfiles: HOST.prom or HOST/tram_hardware.prom.")),
     ] = None,
     hub: Annotated[str | None, typer.Option("--hub", metavar="URL", help=_("Where the hub answers queries."))] = None,
-    ca: Annotated[Path | None, typer.Option("--ca", metavar="FILE", help=_("The province's CA."))] = None,
+    ca: Annotated[Path | None, typer.Option("--ca", metavar="FILE", help=_("The CA that vouches for it."))] = None,
+    certificate: Annotated[
+        Path | None, typer.Option("--certificate", metavar="FILE", help=_("Our certificate for it."))
+    ] = None,
+    key: Annotated[Path | None, typer.Option("--key", metavar="FILE", help=_("The certificate's key."))] = None,
     csv: Annotated[Path | None, typer.Option("--csv", metavar="FILE", help=_("Write a row a host."))] = None,
     html: Annotated[Path | None, typer.Option("--html", metavar="FILE", help=_("Write the report to print."))] = None,
     top: Annotated[int, typer.Option("--top", min=1, help=_("How many hosts the table shows."))] = 40,
@@ -105,9 +111,9 @@ def report(
     """Every host of the register is in it; one that said nothing is unknown, at the end."""
     if (kept is None) == (hub is None):
         raise BadInput("readings come from one place", hint="give --from DIR or --hub URL")
-    province, rules = load(inventory), constants()
-    samples, broken = _kept(kept) if kept else (_asked(str(hub), ca), [])
-    now = datetime.now(UTC)
+    province, rules, now = load(inventory), constants(), datetime.now(UTC)
+    pair = pair_of(certificate, key)
+    samples, broken = _kept(kept) if kept else (_asked(Source(str(hub), ca=ca, pair=pair), now), [])
     rows = rank(places(province), samples, rules.data, now)
     if csv:
         _write(csv, as_csv(rows))
@@ -149,17 +155,14 @@ def _kept(folder: Path) -> tuple[list[Sample], list[str]]:
     return from_files(folder)
 
 
-def _asked(hub: str, ca: Path | None) -> list[Sample]:
-    query = '{__name__=~"' + "|".join(METRICS) + '"}'
-    try:
-        verify: Any = ssl.create_default_context(cafile=str(ca)) if ca else True
-        answer = httpx.get(f"{hub.rstrip('/')}/api/v1/query", params={"query": query}, verify=verify, timeout=30)
-        answer.raise_for_status()
-        return from_answer(answer.json())
-    except OSError as error:
-        raise BadInput(f"{ca}: {error}", hint="--ca wants the province's CA certificate") from error
-    except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
-        raise TramError(f"{hub}: {error}", hint="is the hub's query API there? or use --from DIR") from error
+def _asked(source: Source, at: datetime) -> list[Sample]:
+    """What the hub was told of every host of late. Raises: NotAnswered."""
+    query = f'last_over_time({{__name__=~"{"|".join(METRICS)}"}}[{_LATELY}])'
+    return [
+        Sample(one.labels["host"], one.labels["__name__"], one.labels, one.value)
+        for one in source.now(query, at)
+        if one.labels.keys() >= {"host", "__name__"}
+    ]
 
 
 def _write(path: Path, text: str) -> None:

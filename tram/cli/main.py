@@ -36,7 +36,7 @@ COMMANDS = {
     "audit": ("tram.cli.audit:audit", _("Where each host stands against the security baselines; changes nothing.")),
     "hardware": ("tram.cli.hardware:app", _("Aging hardware: what a disk's reading means, what to replace first.")),
     "metrics": (
-        "tram.cli.metrics:metrics",
+        "tram.cli.metrics:app",
         _("What the centre knows of hosts, as metrics: deliveries and the baseline."),
     ),
     "antivirus": ("tram.cli.antivirus:app", _("Antivirus: what is in effect on each host.")),
@@ -46,7 +46,7 @@ COMMANDS = {
     ),
     "backup": ("tram.cli.backup:app", _("Backups: what there is, whether it is whole, bringing it back.")),
     "replace": ("tram.cli.rebuild:replace", _("A dead host's work on a new machine: roles, backup, proof, its place.")),
-    "drill": ("tram.cli.rebuild:app", _("Drills: show that what must work one day does work.")),
+    "drill": ("tram.cli.drill:app", _("Drills: show that what must work one day does work.")),
     "courier": (
         "tram.cli.courier:app",
         _("A USB stick goes where the line does not: pack at the centre, load and return at the site, unpack here."),

@@ -87,7 +87,8 @@ def carry_out(
 
         try:
             staged = stage(province, plan, key, counted)
-        except TramError as problem:
+        except BaseException as problem:
+            # Also a mistake of ours, and Ctrl-C: a run nobody is at is not under way.
             record.failed(problem)
             raise
         record.settle(staged)
@@ -163,11 +164,12 @@ class _Record:
         self.ledger.heard(self.run, place, bytes_down=fetched - self.came.get(place, 0), bytes_total=of)
         self.came[place] = fetched
 
-    def failed(self, problem: TramError) -> None:
+    def failed(self, problem: BaseException) -> None:
         """Nothing could be staged at all."""
         outcome = Outcome.NOT_REACHED if isinstance(problem, NotReached) else Outcome.FAILED
+        reason = problem.message if isinstance(problem, TramError) else f"{type(problem).__name__}: {problem}"
         for name in self.sites:
-            self.ledger.finish(self.run, name, outcome, problem.message)
+            self.ledger.finish(self.run, name, outcome, reason)
 
     def settle(self, staged: Staged) -> None:
         """How each stands at the end."""

@@ -20,7 +20,7 @@ from tram_board import today
 from tram_board.asking import Source
 from tram_board.state import INTERVAL, ProvinceState, SiteState, look
 from tram_board.texts import translations
-from tram_board.words import VERBS, WORDS, Finding, Word
+from tram_board.words import VERBS, WORDS, Finding, Word, told
 
 EXAMPLES = (
     _("Examples:")
@@ -72,7 +72,7 @@ def status(
     province = load(inventory)
     if site is not None and site not in {one.code for one in province.sites}:
         raise BadInput(f'no site "{site}" in {inventory}', hint=f"tram sites list {inventory}")
-    pair = (certificate, key) if certificate and key else None
+    pair = pair_of(certificate, key)
     asked = Source(source or os.environ.get("TRAM_WATCH") or HUB, ca=ca, pair=pair)
     state = look(province, asked, datetime.now(UTC), interval=timedelta(seconds=interval), site=site)
     if as_json:
@@ -89,6 +89,16 @@ def status(
 status.__doc__ = _("How the province is now, on one screen; the exit code says it, too.")
 
 
+def pair_of(certificate: Path | None, key: Path | None) -> tuple[Path, Path] | None:
+    """Our certificate and its key, or neither.
+
+    Raises: BadInput for one without the other.
+    """
+    if (certificate is None) != (key is None):
+        raise BadInput("--certificate and --key go together", hint="give both of them, or neither")
+    return (certificate, key) if certificate and key else None
+
+
 def _print_all(console: Console, state: ProvinceState) -> None:
     table = Table(title=escape(f"{state.province.name} · {state.at.astimezone():%d/%m/%Y %H:%M}"))
     table.add_column(both("What").replace(" · ", "\n"))
@@ -101,6 +111,9 @@ def _print_all(console: Console, state: ProvinceState) -> None:
     ]:
         table.add_row(name, *(str(counts[word]) if counts[word] else "–" for word in words))
     console.print(table)
+    if state.unjudged:
+        names = ", ".join(_say(VERBS[verb]) for verb in state.unjudged)
+        console.print(f"[dim]{_say('Not in use or not watched here, so not judged:')} {names}[/]", soft_wrap=True)
     found = today.tasks(state)
     for task in found[:_TASKS]:
         what = _told(task.findings[0]) if task.findings else ""
@@ -142,7 +155,7 @@ def _say(text: str) -> str:
 
 
 def _told(finding: Finding) -> str:
-    return _say(finding.text).format(**finding.values)
+    return told(finding, _say)
 
 
 def _mark(word: Word) -> str:

@@ -19,7 +19,7 @@ from tram.site.place import Place
 from tram.site.refusal import Refusal
 
 # Public halves only: what a role may hand to the centre without anybody asking which role it was.
-RETURNS = ("pki/**/*.csr", "dkim/**/*.txt", "ssh-hosts/*.pub")
+RETURNS = ("pki/**/*.csr", "dkim/**/*.txt", "ssh-hosts/*.pub", "antivirus/signer.pub", "backup/**/*.pub")
 _RETURNED_FILE_BYTES = 64 * 2**10
 _RETURNED_FILES = 100
 

@@ -42,7 +42,7 @@ FILES = {
     "playbooks/files/unused.txt": "not this one\n",
     "roles/post/meta/main.yml": "dependencies: [{role: common}]\n",
     "roles/post/meta/tram.yml": """
-        secrets: ["post/{{ tram_site_domain }}/*", {path: "post/{{ post_key_name }}", required: true}]
+        secrets: ["post/{{ tram_site_domain }}/*", {path: "{{ ['post/' ~ post_key_name] }}", required: true}]
         returns: ["post/csr/{{ inventory_hostname }}.csr"]
     """,
     "roles/post/defaults/main.yml": """

@@ -83,6 +83,16 @@ def test_a_host_that_is_not_reached_for_it_is_not_reached(bench: Bench, ledger: 
     assert problem.value.ended.reason == "ask.yml comes first: no answer"
 
 
+def test_an_asking_that_broke_is_not_under_way(bench: Bench, ledger: Ledger) -> None:
+    def broken(_asked: Job, _content: Content) -> Ended:
+        raise KeyError("a mistake of ours")
+
+    with pytest.raises(KeyError):
+        prepare(job(bench, ledger), bench.province, ledger, bench.build(), broken)
+    [run] = ledger.runs()
+    assert ledger.outcome(run.run, FAR) is Outcome.FAILED
+
+
 def test_without_a_line_the_host_cannot_be_asked_and_what_to_carry_is_said(bench: Bench, ledger: Ledger) -> None:
     with pytest.raises(BadInput, match=f"{FAR}: ask.yml comes first, for what it returns") as problem:
         prepare(job(bench, ledger), bench.province, ledger, bench.build())

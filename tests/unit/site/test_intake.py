@@ -19,6 +19,8 @@ from tram.core.frames import encode
 
 from .host import NOW, Site, make_key, pack_of, raw_pack, script, tree_of
 
+pytestmark = pytest.mark.slow
+
 FILES = {"playbook.yml": script(), "roles/x/files/a": b"a" * 5000}
 
 
