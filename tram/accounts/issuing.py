@@ -8,7 +8,6 @@ passwords themselves are on no disk but in the PDF, which only its owner can rea
 from __future__ import annotations
 
 import json
-import os
 import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from pathlib import Path
 from tram.accounts import ldif
 from tram.accounts.directory import Door, Entry, State, refused
 from tram.core.errors import BadInput
+from tram.core.files import write_whole
 
 _SIGNS = "abcdefghjkmnpqrstuvwxyz23456789"
 """Without what is mistaken for another on paper: i, l, o, 0, 1."""
@@ -93,12 +93,12 @@ def issue(door: Door, agency: tuple[str, str], people: Sequence[Entry], desk: De
         for folder in (desk.memory, desk.folder):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         told = {"codes": batch.codes, "file": str(batch.file.absolute())}
-        _write(desk.memory / f"{batch.file.stem}.open", json.dumps(told).encode())
+        write_whole(desk.memory / f"{batch.file.stem}.open", json.dumps(told).encode(), mode=0o600)
         slips = [Slip(entry, name, new_password()) for entry in people]
         said = door.change("".join(_record(slip) for slip in slips))
         if said.code != 0:
             raise refused(door, said, "passwords")
-        _write(batch.file, desk.draw(name, slips))
+        write_whole(batch.file, desk.draw(name, slips), mode=0o600)
         _close(desk.memory, set(batch.codes), keep=told["file"])
     except OSError as error:
         hint = "name another folder: --to"
@@ -121,19 +121,8 @@ def _close(memory: Path, codes: set[str], *, keep: object) -> None:
         told = json.loads(path.read_text())
         left = set(told["codes"]) - codes
         if left:
-            _write(path, json.dumps(told | {"codes": sorted(left)}).encode())
+            write_whole(path, json.dumps(told | {"codes": sorted(left)}).encode(), mode=0o600)
             continue
         if told["file"] != keep:
             Path(told["file"]).unlink(missing_ok=True)
         path.unlink()
-
-
-def _write(path: Path, content: bytes) -> None:
-    """A file that only its owner can read, whole or not at all."""
-    half = path.with_name(f"{path.name}.half")
-    half.unlink(missing_ok=True)
-    with os.fdopen(os.open(half, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    half.replace(path)

@@ -6,7 +6,6 @@ Whoever has the safe's key opens it with Debian's `age` and `tar`, with nothing 
 from __future__ import annotations
 
 import io
-import os
 import sqlite3
 import tarfile
 import tempfile
@@ -17,6 +16,7 @@ import pyrage  # type: ignore[import-untyped]
 from sqlalchemy.engine import make_url
 
 from tram.core.errors import BadInput
+from tram.core.files import write_whole
 from tram.register import Province
 
 ROOT_KEYS = ("ca/root.key", "ca/root.pass")
@@ -45,12 +45,7 @@ def seal(province: Province, ledger: str, recipient: str, folder: Path) -> Path:
         if copy := _ledger(ledger, Path(scratch)):
             tar.add(copy, "ledger.db")
     file = folder / f"centre-{province.code}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.tar.xz.age"
-    half = file.with_name(f".{file.name}.half")
-    with half.open("wb") as out:
-        out.write(pyrage.encrypt(packed.getvalue(), [key]))
-        out.flush()
-        os.fsync(out.fileno())
-    half.replace(file)
+    write_whole(file, pyrage.encrypt(packed.getvalue(), [key]))
     return file
 
 

@@ -16,6 +16,7 @@ import paramiko
 from tram.act.outcome import IdentityChanged
 from tram.act.target import Target
 from tram.core.errors import BadInput
+from tram.core.files import write_whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +75,7 @@ class Pins:
         with self._alone():
             lines = self.path.read_text(encoding="utf-8").splitlines(keepends=True)
             kept = [line for line in lines if not set(line.split(" ", 1)[0].split(",")) & set(target.pin_names)]
-            half = self.path.with_name(f".{self.path.name}.half")
-            half.write_text("".join(kept), encoding="utf-8")
-            half.replace(self.path)
+            write_whole(self.path, "".join(kept))
 
     @contextmanager
     def _alone(self) -> Iterator[BinaryIO]:

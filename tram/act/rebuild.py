@@ -26,6 +26,7 @@ from tram.act.key import CentreKey
 from tram.act.outcome import Outcome, StepFailed
 from tram.act.target import Target, targets
 from tram.core.errors import BadInput
+from tram.core.files import write_whole
 from tram.delivery.returned import forget
 from tram.push.playbook import run_playbook
 from tram.register import Host, Province
@@ -94,10 +95,7 @@ class Book:
         return was
 
     def _write(self) -> None:
-        half = self.file.with_name(".half")
-        half.touch(mode=0o600)
-        half.write_text(json.dumps(self.data, indent=1, sort_keys=True), encoding="utf-8")
-        half.replace(self.file)
+        write_whole(self.file, json.dumps(self.data, indent=1, sort_keys=True), mode=0o600)
 
 
 @contextmanager

@@ -30,7 +30,7 @@ from tram.act.key import CentreKey, load_key
 from tram.act.target import targets
 from tram.cli.accounts_view import plain_funnel, plain_plan, show_funnels, show_plan
 from tram.cli.i18n import _
-from tram.cli.timers import figures_place, print_or_install
+from tram.cli.timers import Install, figures_place, print_or_install
 from tram.core.errors import BadInput, TramError
 from tram.register import Province, Site, load
 from tram.register.problem import did_you_mean
@@ -248,7 +248,7 @@ def report(
 def timer(
     *,
     inventory: Inventory = LAB,
-    install: Annotated[bool, typer.Option("--install", help=_("Write the units for systemd, and start them."))] = False,
+    install: Install = False,
     textfile: Annotated[
         Path, typer.Option("--metrics", metavar="FILE.prom", help=_("Where the figures for Prometheus go."))
     ] = METRICS,

@@ -24,7 +24,7 @@ from tram.act.target import targets
 from tram.cli.i18n import _, both
 from tram.cli.rollout_words import size
 from tram.cli.staging import centre_key
-from tram.cli.timers import print_or_install
+from tram.cli.timers import Install, print_or_install
 from tram.core.errors import BadInput, TramError
 from tram.ledger import default_url
 from tram.register import Host, Province, Site, load
@@ -183,7 +183,7 @@ def centre(
 def timer(
     *,
     inventory: Inventory = LAB,
-    install: Annotated[bool, typer.Option("--install", help=_("Write the units for systemd, and start them."))] = False,
+    install: Install = False,
 ) -> None:
     """Print the two units that call `tram backup night`, or put them in place."""
     province = load(inventory)

@@ -21,7 +21,7 @@ from tram.act.target import targets
 from tram.cli.accounts import LAB, METRICS, AsJson, Inventory
 from tram.cli.i18n import _, both
 from tram.cli.staging import centre_key
-from tram.cli.timers import figures_place, print_or_install
+from tram.cli.timers import Install, figures_place, print_or_install
 from tram.core.errors import BadInput
 from tram.documents.figures import Figures, by_agency, csv_lines, metrics, plain, read_report
 from tram.documents.plan import Plan, apply_changes, make_plan
@@ -147,7 +147,7 @@ def timer(
     site: Site,
     *,
     inventory: Inventory = LAB,
-    install: Annotated[bool, typer.Option("--install", help=_("Write the units for systemd, and start them."))] = False,
+    install: Install = False,
     textfile: Annotated[
         Path | None, typer.Option("--metrics", metavar="FILE.prom", help=_("Where the figures for Prometheus go."))
     ] = None,

@@ -18,7 +18,7 @@ from tram.cli.backup import LAB, AsJson, Inventory
 from tram.cli.i18n import _, both, language
 from tram.cli.rebuild import ENDS, PROOFS, Proofs, Spare
 from tram.cli.rebuild import drill as restore
-from tram.cli.timers import print_or_install
+from tram.cli.timers import Install, print_or_install
 from tram.core.errors import BadInput, TramError
 from tram.lab.drill import Drill, Language, Stage, drills, play, stage
 from tram.lab.lab import open_lab
@@ -82,7 +82,7 @@ def timer(
     spare: Spare,
     inventory: Inventory = LAB,
     count: Count = 1,
-    install: Annotated[bool, typer.Option("--install", help=_("Write the units for systemd, and start them."))] = False,
+    install: Install = False,
 ) -> None:
     """Print the two units that call `tram drill night`, or put them in place."""
     province = load(inventory)

@@ -13,9 +13,10 @@ from pathlib import Path
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 
 from tram.core.errors import BadInput
+from tram.core.files import write_whole
 from tram.look import Look, Looked, harmless
 from tram.register import Host, Province
-from tram.register.host_vars import as_yaml, read_yaml, write_whole
+from tram.register.host_vars import as_yaml, read_yaml
 from tram.register.problem import did_you_mean
 from tram_audit.control import ControlShape
 from tram_audit.loading import Rules, expired, load_rules

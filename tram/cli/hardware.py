@@ -20,6 +20,7 @@ from tram.cli.status import pair_of
 from tram.core.errors import BadInput
 from tram.register import Province, load
 from tram_board.asking import Source
+from tram_board.state import window
 from tram_exporters.replacement import METRICS, Place, Sample, as_csv, as_page, from_files, plain, rank
 from tram_exporters.risk import Constants, judge
 from tram_exporters.smart import parse, read
@@ -28,8 +29,6 @@ from tram_exporters.textfile import Unreadable
 app = typer.Typer(no_args_is_help=True, help=_("Aging hardware: what a disk's reading means, what to replace first."))
 AsJson = Annotated[bool, typer.Option("--json", help=_("Print it as JSON."))]
 MOST_BYTES = 16 * 2**20
-# A thin line brings hardware readings each four minutes; three of those, as on the board.
-_LATELY = "12m"
 
 
 @cache
@@ -157,7 +156,7 @@ def _kept(folder: Path) -> tuple[list[Sample], list[str]]:
 
 def _asked(source: Source, at: datetime) -> list[Sample]:
     """What the hub was told of every host of late. Raises: NotAnswered."""
-    query = f'last_over_time({{__name__=~"{"|".join(METRICS)}"}}[{_LATELY}])'
+    query = f'last_over_time({{__name__=~"{"|".join(METRICS)}"}}[{window().total_seconds():.0f}s])'
     return [
         Sample(one.labels["host"], one.labels["__name__"], one.labels, one.value)
         for one in source.now(query, at)

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from tram.cli.i18n import _
-from tram.cli.timers import print_or_install
+from tram.cli.timers import Install, print_or_install
 from tram.core.errors import BadInput
 from tram.ledger import Ledger, State, open_ledger
 from tram.ledger.rolloutbook import OVER, RolloutBook
@@ -67,7 +67,7 @@ def metrics(context: typer.Context, *, inventory: Inventory = Path("inventories/
 def timer(
     *,
     inventory: Inventory = Path("inventories/lab"),
-    install: Annotated[bool, typer.Option("--install", help=_("Write the units for systemd, and start them."))] = False,
+    install: Install = False,
     to: To = FOLDER,
 ) -> None:
     """Print the two units that call `tram metrics`, or put them in place."""

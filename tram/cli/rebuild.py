@@ -31,6 +31,7 @@ from tram.cli.i18n import _
 from tram.cli.rollout_words import size
 from tram.cli.staging import centre_key
 from tram.core.errors import BadInput, TramError
+from tram.core.files import write_whole
 from tram.lab.lab import open_lab
 from tram.register import Host, Province, Site, load
 from tram.register.moving import moved
@@ -114,9 +115,7 @@ def replace(
         # What it was is remembered: begun again here, the register says the new one already.
         if address != book.step("address", lambda: str(dead.address)):
             file = province.folder / "sites" / f"{site.code}.yml"
-            half = file.with_name(f".{file.name}.half")
-            half.write_text(moved(province, site, dead.name, address), encoding="utf-8")
-            half.replace(file)
+            write_whole(file, moved(province, site, dead.name, address))
             if (PLAYBOOKS / "dns.yml").is_file():
                 book.step("names", lambda: play(job, "dns.yml", ["--limit", job.hub.name]))
         silent = tell_kept(job) if "backup_hub" in dead.functions else {}

@@ -18,7 +18,7 @@ from tram.cli.i18n import _
 from tram.cli.rollout_live import LiveView
 from tram.cli.rollout_view import new_console, plain_rollout, plain_wave, print_plan, print_rollout
 from tram.cli.rollout_words import STANDINGS, coloured, host_line, reason
-from tram.cli.timers import print_or_install
+from tram.cli.timers import Install, print_or_install
 from tram.core.errors import BadInput
 from tram.core.units import parse_span
 from tram.ledger import Job, Ledger, Outcome, open_ledger
@@ -212,7 +212,7 @@ def abort(stack: Stack, inventory: Inventory = LAB) -> None:
 def timer(
     inventory: Inventory = LAB,
     *,
-    install: Annotated[bool, typer.Option("--install", help=_("Write the units for systemd, and start them."))] = False,
+    install: Install = False,
     every: Annotated[str, typer.Option("--every", metavar="SPAN", help=_("How often."))] = "5 min",
 ) -> None:
     """Print the two units that call `tram rollout resume` for the province, or put them in place."""

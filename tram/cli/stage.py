@@ -16,7 +16,7 @@ from tram.cli.i18n import _
 from tram.cli.rollout_words import clock, size
 from tram.cli.stage_view import plain_staged, print_staged
 from tram.cli.staging import Order, carry_out, centre_key, stood_tonight
-from tram.cli.timers import print_or_install
+from tram.cli.timers import Install, print_or_install
 from tram.core.errors import BadInput, TramError
 from tram.ledger import HostRow, Ledger, Outcome, open_ledger, utc_now
 from tram.register import Host, Province, Site, load
@@ -176,7 +176,7 @@ def timer(
     stacks: Stacks = None,
     *,
     inventory: Inventory = LAB,
-    install: Annotated[bool, typer.Option("--install", help=_("Write the units for systemd, and start them."))] = False,
+    install: Install = False,
 ) -> None:
     """Print the two units that call `tram stage night` in the lines' quiet hours, or put them in place."""
     for stack in stacks or []:

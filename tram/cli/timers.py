@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
 
 import typer
 
 from tram.cli.i18n import _
 from tram.core.errors import BadInput
 from tram.rollout.timer import Units, install_units, unit_folder
+
+Install = Annotated[bool, typer.Option("--install", help=_("Write the units for systemd, and start them."))]
 
 
 def print_or_install(units: Units, *, install: bool) -> None:

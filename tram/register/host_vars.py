@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
@@ -15,6 +13,7 @@ from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.error import YAMLError
 
 from tram.core.errors import BadInput
+from tram.core.files import write_whole
 
 CONTROL_OFF = "control_off"
 
@@ -106,23 +105,6 @@ def as_yaml(data: CommentedMap) -> str:
     out = StringIO()
     _yaml().dump(data, out)
     return out.getvalue()
-
-
-def write_whole(path: Path, text: str) -> None:
-    """The old content or the new, never half of either; rights stay."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    new = path.with_name(f".{path.name}.{os.getpid()}.new")
-    try:
-        with suppress(FileNotFoundError):
-            rights = path.stat().st_mode & 0o777
-            new.touch(mode=0o600)
-            new.chmod(rights)  # before there is anything in it to read
-        new.write_text(text, encoding="utf-8")
-        with new.open("rb") as file:
-            os.fsync(file.fileno())
-        new.replace(path)
-    finally:
-        new.unlink(missing_ok=True)
 
 
 def _file(folder: Path, host: str) -> Path:

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from tram.core.files import write_whole
 from tram.register import Link, Province
 from tram.rollout.forecast import carry_seconds
 
@@ -69,9 +70,7 @@ def remember(province: Province, one: Measured) -> None:
     """Keep it for the next forecast."""
     file = _file(province)
     kept = _read(file) | {one.host: asdict(one)}
-    half = file.with_name(f".{file.name}.half")
-    half.write_text(json.dumps(kept, indent=1, sort_keys=True), encoding="utf-8")
-    half.replace(file)
+    write_whole(file, json.dumps(kept, indent=1, sort_keys=True))
 
 
 def last_like(province: Province, host: str) -> Measured | None:
