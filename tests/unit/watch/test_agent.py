@@ -17,6 +17,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+import yaml
 
 REPO = Path(__file__).parents[3]
 PAGE = """# HELP a b
@@ -254,3 +255,11 @@ def test_a_page_of_random_bytes_never_ends_the_taker() -> None:
             take.unpack(body, b"")
         except take.Unreadable:
             continue
+
+
+def test_the_default_holds_a_month_of_minutes() -> None:
+    defaults = yaml.safe_load((REPO / "roles/watch_site/defaults/main.yml").read_text(encoding="utf-8"))
+    month = 31 * 86_400 / defaults["watch_site_every_seconds"]
+    text = "\n".join(agent.choose(page(1), settings(keep=re.compile(".*")))[0]).encode()
+    assert len(zlib.compress(text, 9)) <= agent.BLOCK
+    assert month * agent.BLOCK <= defaults["watch_site_buffer_max_bytes"]
