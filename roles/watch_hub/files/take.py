@@ -10,12 +10,15 @@ from __future__ import annotations
 import argparse
 import http.client
 import sys
+import threading
 import zlib
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import urlsplit
 
 WINDOW = 32_768
-LONGEST_BODY, LONGEST_TEXT = 1_000_000, 8_000_000
+LONGEST_BODY, LONGEST_TEXT, MOST_LINES = 1_000_000, 8_000_000, 100_000
+"""More than any agent sends; without them one site's few kilobytes would unpack to all memory there is."""
+AT_ONCE, TURN_SECONDS = 4, 20
 STORE_SECONDS = 60
 
 
@@ -39,6 +42,8 @@ def unpack(body: bytes, known: bytes) -> list[tuple[int, bytes]]:
         raise Unreadable(str(error)) from error
     if not unpacker.eof or not text.startswith(b"@"):
         raise Unreadable("no whole stream of pages")
+    if text.count(b"\n") > MOST_LINES:
+        raise Unreadable("more lines than any agent sends")
     pages = []
     for page in text[1:].split(b"\n@"):
         time, _, lines = page.partition(b"\n")
@@ -50,7 +55,7 @@ def unpack(body: bytes, known: bytes) -> list[tuple[int, bytes]]:
 
 def stamped(pages: list[tuple[int, bytes]]) -> bytes:
     """As the store reads it: each line with its time."""
-    return b"".join(b"%s %d\n" % (line, at) for at, lines in pages for line in lines.splitlines() if line)
+    return b"".join(b"%s %d\n" % (line, at) for at, lines in pages for line in lines.split(b"\n") if line)
 
 
 class Server(ThreadingHTTPServer):
@@ -63,6 +68,7 @@ class Server(ThreadingHTTPServer):
         super().__init__(address, Taker)
         self.store = store
         self.known: dict[str, bytes] = {}
+        self.turns = threading.BoundedSemaphore(AT_ONCE)
 
 
 class Taker(BaseHTTPRequestHandler):
@@ -72,26 +78,35 @@ class Taker(BaseHTTPRequestHandler):
     timeout = 60
 
     def do_POST(self) -> None:
-        """Take a request of an agent."""
+        """Take a request of an agent, few at once."""
         whose = urlsplit(self.path).query
         length = int(self.headers.get("Content-Length") or 0)
         if not whose or not 4 < length <= LONGEST_BODY:
             self.answer(422)
             return
-        try:
-            pages = unpack(self.rfile.read(length), self.server.known.get(whose, b""))
-        except Unknown:
-            self.answer(409)
+        body = self.rfile.read(length)
+        if not self.server.turns.acquire(timeout=TURN_SECONDS):
+            self.answer(503)
             return
+        try:
+            code = self.taken(whose, body)
+        finally:
+            self.server.turns.release()
+        self.answer(code)
+
+    def taken(self, whose: str, body: bytes) -> int:
+        """What the agent is answered."""
+        try:
+            pages = unpack(body, self.server.known.get(whose, b""))
+        except Unknown:
+            return 409
         except Unreadable as error:
             print(f"<4>{whose}: {error}", file=sys.stderr, flush=True)
-            self.answer(422)
-            return
-        if self.stored(whose, stamped(pages)):
-            self.server.known[whose] = pages[-1][1][-WINDOW:]
-            self.answer(204)
-        else:
-            self.answer(503)
+            return 422
+        if not self.stored(whose, stamped(pages)):
+            return 503
+        self.server.known[whose] = pages[-1][1][-WINDOW:]
+        return 204
 
     def stored(self, whose: str, text: bytes) -> bool:
         """Whether the store has it."""

@@ -99,8 +99,10 @@ def test_a_page_that_hardly_changed_costs_hardly_anything() -> None:
         agent.pack([], b"") + b"",
         b"\0\0\0\0" + zlib.compress(b"@x\nup 1\n", wbits=-15),
         b"\0\0\0\0" + zlib.compress(b"@1\n" + b"0" * 9_000_000, wbits=-15),
+        b"\0\0\0\0" + zlib.compress(b"@1\n" + b"a\n" * 200_000, wbits=-15),
+        b"\0\0\0\0" + zlib.compress(b"@1\n" * 200_000, wbits=-15),
     ],
-    ids=["garbage", "cut-off", "empty", "no-time", "bomb"],
+    ids=["garbage", "cut-off", "empty", "no-time", "bomb", "bomb-of-lines", "bomb-of-pages"],
 )
 def test_what_no_agent_sends_is_refused(body: bytes) -> None:
     with pytest.raises(take.Unreadable):
@@ -245,6 +247,22 @@ def test_taken_is_what_the_store_has_and_a_hub_that_began_anew_gets_a_whole_page
     assert [line for line in store.lines if "node_load1" in line and line.endswith(" 3")] != []
     assert len({line.rsplit(" ", 1)[1] for line in store.lines}) == 3
     assert all(line.startswith("a=b ") for line in store.lines)
+
+
+def test_who_gets_no_turn_is_told_to_come_again(
+    serve: Callable[[ThreadingHTTPServer], ThreadingHTTPServer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = serve(Store())
+    taker = serve(take.Server(("127.0.0.1", 0), f"127.0.0.1:{store.server_address[1]}"))
+    hub = Plain(argparse.Namespace(hub="h", port=taker.server_address[1]))
+    monkeypatch.setattr(take, "TURN_SECONDS", 0)
+    for _ in range(take.AT_ONCE):
+        taker.turns.acquire()  # type: ignore[attr-defined]
+    with pytest.raises(OSError, match="the hub answers 503"):
+        hub.tell([(1, b"up 1\n")])
+    taker.turns.release()  # type: ignore[attr-defined]
+    for at in range(2 * take.AT_ONCE):
+        hub.tell([(at, b"up 1\n")])
 
 
 def test_a_page_of_random_bytes_never_ends_the_taker() -> None:
