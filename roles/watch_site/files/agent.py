@@ -20,6 +20,7 @@ import sys
 import threading
 import time
 import zlib
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
@@ -51,7 +52,7 @@ class Refused(OSError):
 def choose(page: str, settings: argparse.Namespace) -> tuple[list[str], int]:
     """The lines of node_exporter's page that leave the host, and how many were too many."""
     lines: list[str] = []
-    for line in page.splitlines():
+    for line in page.split("\n"):
         found = SERIES.match(line)
         if not found or not settings.keep.fullmatch(found[1]):
             continue
@@ -78,8 +79,11 @@ def read(target: str) -> str:
             if len(answer) > 4_000_000:
                 raise ValueError("its page has more than 4 MB")
     head, _, body = answer.partition(b"\r\n\r\n")
-    if b" 200 " not in head.splitlines()[0] + b" ":
-        raise ValueError(f"it answers {head.splitlines()[0].decode(errors='replace')}")
+    status = head.partition(b"\r\n")[0]
+    if b" 200 " not in status + b" ":
+        raise ValueError(f"it answers {status.decode(errors='replace') or 'nothing'}")
+    if not body.endswith(b"\n"):
+        raise ValueError("its page is cut off")  # half a number is another number
     return body.decode("utf-8")
 
 
@@ -98,7 +102,7 @@ class Spool:
             if path.name.isdigit():
                 self.sizes[int(path.name)] = _blocks(path.stat().st_size)
             else:
-                path.unlink()
+                _unlink(path)
         self.times = sorted(self.sizes)
 
     def add(self, at: int, text: bytes) -> None:
@@ -115,12 +119,12 @@ class Spool:
             self.sizes[at] = size
             if not size:
                 self.unwritten[at] = text
-            oldest = sorted(self.unwritten)[:-READINGS_IN_MEMORY]
+            oldest = set(sorted(self.unwritten)[:-READINGS_IN_MEMORY])
             over = sum(self.sizes.values()) - self.bound
             for time_ in self.times[:-1]:
                 if over <= 0:
                     break
-                oldest.append(time_)
+                oldest.add(time_)
                 over -= self.sizes[time_]
         self.dropped += len(oldest)
         self.remove(oldest)
@@ -168,14 +172,22 @@ class Spool:
                 break
         return found
 
-    def remove(self, times: list[int]) -> None:
+    def remove(self, times: Iterable[int]) -> None:
         """Forget readings: the hub has them, or they had to go."""
         with self.lock:
             for at in times:
                 if self.sizes.pop(at, None) is not None:
                     self.times.remove(at)
                     self.unwritten.pop(at, None)
-                    (self.folder / str(at)).unlink(missing_ok=True)
+                    _unlink(self.folder / str(at))
+
+
+def _unlink(path: Path) -> None:
+    """A disk that became read-only keeps the file: it is sent again after a restart, and the hub keeps one of the two."""
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        tell(f"{path} cannot be removed: {error}")
 
 
 def _blocks(size: int) -> int:
@@ -198,8 +210,9 @@ class Hub:
         if self.sock is None or time.monotonic() - self.since > SESSION_SECONDS:
             self.connect()
         code, size = self._post(pack(pages, self.said))
-        if code == 409 and self.said:
-            self.said = b""  # it began anew, or did not hear itself say yes
+        if code in (409, 422) and self.said:
+            # It began anew, did not hear itself say yes, or has another page of the same mark.
+            self.said = b""
             code, more = self._post(pack(pages, b""))
             size += more
         if code == 422:
@@ -352,6 +365,8 @@ def main() -> None:
     def half() -> None:
         try:
             watch(spool, settings)
+        except Exception as error:
+            tell(f"reading ends, and the agent with it: {error!r}")
         finally:
             os._exit(1)
 

@@ -6,6 +6,7 @@ import argparse
 import importlib.util
 import random
 import re
+import socket
 import sys
 import threading
 import time
@@ -210,8 +211,6 @@ class Plain(agent.Hub):  # type: ignore[misc, name-defined]
     """The way to the hub without TLS and nginx."""
 
     def connect(self) -> None:
-        import socket  # noqa: PLC0415
-
         self.close()
         self.sock = socket.create_connection(("127.0.0.1", self.settings.port), timeout=5)  # type: ignore[assignment]
         self.answers = self.sock.makefile("rb")
@@ -281,3 +280,72 @@ def test_the_default_holds_a_month_of_minutes() -> None:
     text = "\n".join(agent.choose(page(1), settings(keep=re.compile(".*")))[0]).encode()
     assert len(zlib.compress(text, 9)) <= agent.BLOCK
     assert month * agent.BLOCK <= defaults["watch_site_buffer_max_bytes"]
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (b"", "it answers nothing"),
+        (b"HTTP/1.0 503 Busy\r\n\r\n", "it answers HTTP/1.0 503 Busy"),
+        (b"HTTP/1.0 200 OK\r\n\r\nnode_filesystem_avail_bytes 1.2", "its page is cut off"),
+    ],
+    ids=["hung-up", "busy", "cut-off"],
+)
+def test_a_page_that_is_not_whole_is_an_error_of_the_target(answer: bytes, said: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as door:
+
+        def once() -> None:
+            taken, _ = door.accept()
+            with taken:
+                taken.recv(1000)
+                taken.sendall(answer)
+
+        threading.Thread(target=once, daemon=True).start()
+        with pytest.raises(ValueError, match=said):
+            agent.read(f"127.0.0.1:{door.getsockname()[1]}")
+
+
+def test_a_label_may_hold_what_python_takes_for_the_end_of_a_line() -> None:
+    line = 'tram_disk_readable{disk="a\u2028b\x85"} 1'
+    assert agent.choose(f"{line}\n", settings()) == ([line], 0)
+
+
+def test_a_disk_that_became_read_only_ends_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    spool = agent.Spool(tmp_path, 10_000_000)
+    spool.add(1, b"up 1\n")
+    (tmp_path / "new").touch()
+
+    def read_only(*_: object, **__: object) -> None:
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr(Path, "unlink", read_only)
+    monkeypatch.setattr(Path, "rename", read_only)
+    spool = agent.Spool(tmp_path, 10_000_000)
+    spool.add(2, b"up 1\n")
+    spool.remove([1, 2])
+    assert (spool.times, spool.unwritten, spool.next()) == ([], {}, [])
+    assert "Read-only file system" in capsys.readouterr().err
+
+
+def test_a_reading_that_goes_for_two_reasons_counts_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    spool = agent.Spool(tmp_path, 2 * agent.BLOCK)
+    monkeypatch.setattr(agent, "READINGS_IN_MEMORY", 1)
+    spool.unwritten, spool.sizes, spool.times = {1: b"up 1\n"}, {1: 0, 2: agent.BLOCK, 3: agent.BLOCK}, [1, 2, 3]
+    spool.unwritten[4], spool.sizes[4], spool.times = b"up 1\n", 0, [1, 2, 3, 4]
+    spool.add(5, b"up 1\n")
+    assert (spool.times, spool.dropped) == ([3, 4, 5], 2)
+
+
+def test_two_pages_of_the_same_mark_cost_a_whole_page_and_no_reading(
+    serve: Callable[[ThreadingHTTPServer], ThreadingHTTPServer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = serve(Store())
+    assert isinstance(store, Store)
+    taker = serve(take.Server(("127.0.0.1", 0), f"127.0.0.1:{store.server_address[1]}"))
+    hub = Plain(argparse.Namespace(hub="h", port=taker.server_address[1]))
+    hub.tell([(1, page(1).encode())])
+    monkeypatch.setattr(zlib, "crc32", lambda _: 0)  # no page's mark is what one with none is told by
+    hub.tell([(2, page(1).encode())])
+    assert any(line.endswith(" 2") for line in store.lines)
