@@ -183,7 +183,7 @@ class Spool:
 
 
 def _unlink(path: Path) -> None:
-    """A disk that became read-only keeps the file: it is sent again after a restart, and the hub keeps one of the two."""
+    """A disk that became read-only keeps the file: after a restart it is sent again, and kept once."""
     try:
         path.unlink(missing_ok=True)
     except OSError as error:
