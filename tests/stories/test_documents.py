@@ -44,8 +44,10 @@ def lab(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
     """A hub with the directory and a department with all that documents stand on, wheels on its disk; four agencies
     without servers."""
     hosts = {
-        "trung-tam": [{"functions": ["hub_cache", "dns", "pki", "mirror", "antivirus_mirror", "directory"]}],
-        SITE: [{"functions": ["antivirus", "documents"]}],
+        "trung-tam": [
+            {"functions": ["hub_cache", "dns", "pki", "mirror", "antivirus_mirror", "directory", "backup_hub"]}
+        ],
+        SITE: [{"functions": ["antivirus", "documents", "backup"]}],
     }
     inventory = write_inventory(tmp_path_factory.mktemp("province"), hosts)
     add_agencies(inventory)

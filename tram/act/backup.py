@@ -147,6 +147,22 @@ def tell(hosts: Sequence[Target], key: CentreKey) -> dict[str, str]:
         return {host.name: said for host, said in zip(hosts, pool.map(one, hosts), strict=True) if said}
 
 
+def document_path(session: Session, host: str, words: str, archive: str, secret: str) -> tuple[str, str]:
+    """The archive, and the file in it of the one document with these words in its name, number or subject.
+
+    Raises: BadInput for none or several; StepFailed, NotReached.
+    """
+    said = ask_hub(session, ["find", host, words, "--archive", archive], secret)
+    found = said["found"]
+    if len({one["document"] for one in found}) == 1:
+        return said["archive"], found[0]["path"]  # its newest file
+    listed = "; ".join(f"{one['label']} ({', '.join(one['told'][:3])})" for one in found[:5])
+    raise BadInput(
+        f"{words}: {'no document' if not found else f'{len(found)} files of several documents'} in {said['archive']}",
+        hint=f"more words of its name or number: {listed}" if found else "words of its name, its number or its subject",
+    )
+
+
 def mailbox_path(address: str) -> str:
     """Where role mail has a mailbox.
 

@@ -16,7 +16,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from tram.act.backup import Tampered, Wish, ask_hub, keeper, mailbox_path, passphrase, tell
+from tram.act.backup import Tampered, Wish, ask_hub, document_path, keeper, mailbox_path, passphrase, tell
 from tram.act.backup import restore as bring_back
 from tram.act.centre import root_keys, seal
 from tram.act.come import come
@@ -202,9 +202,10 @@ def timer(
 
 @app.command(
     "restore",
-    help=_("Bring back services, a mailbox or paths of a host, beside what is there or in its place."),
+    help=_("Bring back services, a mailbox, a document or paths of a host, beside what is there or in its place."),
     epilog=f"{_EXAMPLES}\n\n  tram backup restore huong-khe-srv1 --service mail --dry-run\n\n"
     "  tram backup restore huong-khe-srv1 --mailbox van-thu@huong-khe.tinh.example\n\n"
+    "  tram backup restore so-noi-vu-srv1 --document 15/QĐ-SNV --to /var/tmp/back\n\n"
     f"  tram backup restore huong-khe-srv1 --path /etc/postfix --in-place --overwrite\n\n{_ENDS}",
 )
 def restore(
@@ -213,6 +214,10 @@ def restore(
     inventory: Inventory = LAB,
     services: Annotated[list[str] | None, typer.Option("--service", metavar="NAME", help=_("A whole service."))] = None,
     mailboxes: Annotated[list[str] | None, typer.Option("--mailbox", metavar="ADDRESS", help=_("One mailbox."))] = None,
+    document: Annotated[
+        str,
+        typer.Option("--document", metavar="WORDS", help=_("One document, by words of its name, number or subject.")),
+    ] = "",
     paths: Annotated[list[str] | None, typer.Option("--path", metavar="PATH", help=_("A file or folder."))] = None,
     archive: Annotated[str, typer.Option("--archive", metavar="NAME", help=_("Which archive."))] = "latest",
     to: Annotated[str | None, typer.Option("--to", metavar="DIR", help=_("Into this folder at the host."))] = None,
@@ -225,14 +230,19 @@ def restore(
 ) -> None:
     """Have the host fetch it from the hub."""
     wanted = [*(paths or []), *map(mailbox_path, mailboxes or [])]
-    if not wanted and not services:
-        raise BadInput("what is to come back?", hint="say --service NAME, --mailbox ADDRESS or --path PATH")
+    if not wanted and not services and not document:
+        raise BadInput("what is to come back?", hint="say --service NAME, --mailbox ADDRESS, --document or --path PATH")
     if to and in_place:
         raise BadInput("--to and --in-place contradict each other", hint="choose one")
     province = load(inventory)
     who = f"{getpass.getuser()}@{socket.gethostname()}"
-    wish = Wish(archive, tuple(services or ()), tuple(wanted), to, in_place, overwrite, dry_run, who)
     _hosts(province, [host])
+    if document:
+        secret = passphrase(province.secrets_dir, host)
+        with come(targets(province, [keeper(province, host)])[0], centre_key(province)) as session:
+            archive, path = document_path(session, host, document, archive, secret)
+        wanted.append(path)
+    wish = Wish(archive, tuple(services or ()), tuple(wanted), to, in_place, overwrite, dry_run, who)
     with come(targets(province, [host])[0], centre_key(province)) as session:
         found = bring_back(session, wish)
     if as_json:

@@ -178,8 +178,8 @@ def seen(hub: Any, host: str, passphrase: str, after: str) -> dict[str, str]:
     return found
 
 
-def contents(hub: Any, host: str, passphrase: str, wanted: str) -> dict[str, Any]:
-    """What an archive has of each service: files, bytes and one digest of all of them; read here, nothing is sent.
+def chosen(hub: Any, host: str, passphrase: str, wanted: str) -> dict[str, Any]:
+    """The archive of this name, or the latest.
 
     Raises: Failed.
     """
@@ -187,7 +187,15 @@ def contents(hub: Any, host: str, passphrase: str, wanted: str) -> dict[str, Any
     found = [one for one in archives if wanted in (one["name"], "latest")]
     if not found:
         raise Failed(f"{host}: no archive {wanted}; the latest are: {', '.join(a['name'] for a in archives[-5:])}")
-    archive = found[-1]
+    return found[-1]
+
+
+def contents(hub: Any, host: str, passphrase: str, wanted: str) -> dict[str, Any]:
+    """What an archive has of each service: files, bytes and one digest of all of them; read here, nothing is sent.
+
+    Raises: Failed.
+    """
+    archive = chosen(hub, host, passphrase, wanted)
     ran = hub.borg(host, ["info", "--json", f"::{archive['name']}"], passphrase)
     if ran.returncode != 0:
         raise Failed(explained(host, ran))

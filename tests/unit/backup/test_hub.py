@@ -26,6 +26,7 @@ NOW = datetime(2026, 11, 22, 13, 0, tzinfo=UTC)
 def program() -> ModuleType:
     """The hub's program; no borg is called."""
     load("tram_backup_reading", "backup_hub/files/tram_backup_reading.py")
+    load("tram_backup_documents", "backup_hub/files/tram_backup_documents.py")
     load("tram_backup_away", "backup_hub/files/tram_backup_away.py")
     return load("tram_backup_hub", "backup_hub/files/tram-backup-hub")
 

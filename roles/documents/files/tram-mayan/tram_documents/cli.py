@@ -89,16 +89,26 @@ def main() -> int:
                 # Two runs at once would build over one another.
                 fcntl.flock(lock, fcntl.LOCK_EX)
                 print("changed" if apply() else "nothing to do")
+        elif words == ["dump"]:
+            database.hand_out()
+        elif words == ["load"]:
+            with (STATE / "lock").open("w") as lock, open(0, "rb", buffering=0, closefd=False) as given:
+                fcntl.flock(lock, fcntl.LOCK_EX)
+                database.take_back(given)
+                apply()
         elif words[:1] == ["rest"]:
             return rest.main()
         elif words[:1] == ["manage"] and len(words) > 1:
             print(manage(read("database"), *words[1:]), end="")
         else:
-            print("tram-mayan state | apply [--check] | rest <BATCH.json | manage COMMAND...", file=sys.stderr)
+            print(
+                "tram-mayan state | apply [--check] | dump >SQL | load <SQL | rest <BATCH.json | manage COMMAND...",
+                file=sys.stderr,
+            )
             return 2
     except Trouble as error:
         print(f"tram-mayan: {error}", file=sys.stderr)
-        if words[:1] == ["apply"]:
+        if words[:1] in (["apply"], ["load"]):
             start_again()
         return 1
     return 0

@@ -3,41 +3,41 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import BinaryIO
 
-from .place import ETC, STATE, Trouble, manage, read, replace, run, settings, write
+from .place import ETC, STATE, Trouble, manage, number, read, replace, run, settings, wanted, write
 
 NAME = "mayan"
+LOADING, BEFORE = "mayan_loading", "mayan_before"
 DUMPS = STATE / "dumps"
 UNFINISHED = STATE / "upgrading.json"
 
 
+PSQL = ["psql", "--no-psqlrc", "--quiet", "--tuples-only", "--no-align", "--set", "ON_ERROR_STOP=1", "--dbname"]
+
+
 def psql(sql: str, database: str = "postgres") -> str:
     """Ask PostgreSQL as its own administrator, by its socket."""
-    words = [
-        "psql",
-        "--no-psqlrc",
-        "--quiet",
-        "--tuples-only",
-        "--no-align",
-        "--set",
-        "ON_ERROR_STOP=1",
-        "--dbname",
-        database,
-    ]
-    return run([*words, "--command", sql], what="psql", user="postgres", group="postgres").strip()
+    return run([*PSQL, database, "--command", sql], what="psql", user="postgres", group="postgres").strip()
 
 
-def create() -> None:
+def there(name: str) -> bool:
+    """Whether there is a database of this name."""
+    return name in psql("SELECT datname FROM pg_database").split()
+
+
+def create(name: str = NAME) -> None:
     """Make the database and its owner where they are missing. Its owner logs in by being that user: no password."""
     if not psql("SELECT 1 FROM pg_roles WHERE rolname = 'mayan'"):
         psql("CREATE ROLE mayan LOGIN")
-    if not psql("SELECT 1 FROM pg_database WHERE datname = 'mayan'"):
+    if not there(name):
         way = "ENCODING 'UTF8' TEMPLATE template0 LC_COLLATE 'C.UTF-8' LC_CTYPE 'C.UTF-8'"
-        psql(f"CREATE DATABASE mayan OWNER mayan {way}")
+        psql(f"CREATE DATABASE {name} OWNER mayan {way}")
 
 
 def set_up(name: str) -> None:
@@ -114,6 +114,50 @@ def restore(path: Path) -> None:
     with path.open("rb") as file:
         words = ["pg_restore", "--exit-on-error", "--dbname", NAME]
         run(words, what="pg_restore", stdin=file, user="postgres", group="postgres")
+
+
+def hand_out() -> None:
+    """The database as SQL on standard output, and of which release it is: what a backup keeps.
+
+    Raises Trouble.
+    """
+    print(f"-- release {read('database')}", flush=True)
+    done = subprocess.run(
+        ["pg_dump", NAME], stderr=subprocess.PIPE, text=True, user="postgres", group="postgres", cwd="/", check=False
+    )
+    if done.returncode != 0:
+        raise Trouble(f"the database cannot be dumped: {done.stderr.strip()[-300:]}")
+
+
+def take_back(sql: BinaryIO) -> None:
+    """Put the database back as `hand_out` gave it; the one that was there stays beside it as mayan_before. What Mayan's
+    own setup has done since is to be done anew. `sql` must not read ahead.
+
+    Raises Trouble; the database is as it was then.
+    """
+    found = re.fullmatch(rb"-- release ([0-9][0-9a-z.-]+)\n", sql.readline(200))
+    if not found:
+        raise Trouble("this is no dump of `tram-mayan dump`. Nothing was changed")
+    name = found[1].decode()
+    if number(name) > number(wanted()):
+        raise Trouble(f"the dump is of {name}, newer than {wanted()} here: apply the newer role first")
+    stop()
+    recover()
+    psql(f"DROP DATABASE IF EXISTS {LOADING} WITH (FORCE)")
+    create(LOADING)
+    words = [*PSQL, LOADING, "--single-transaction", "--output", "/dev/null", "--file", "-"]
+    try:
+        run(words, what="psql", stdin=sql, user="postgres", group="postgres")
+    except Trouble:
+        psql(f"DROP DATABASE IF EXISTS {LOADING} WITH (FORCE)")
+        raise
+    # By which tables it is, before it is in use: a run killed from here on is completed by the next.
+    for word, content in (("accounts", "older"), ("practice", "older"), ("database", name)):
+        write(word, content)
+    if there(NAME):
+        psql(f"DROP DATABASE IF EXISTS {BEFORE} WITH (FORCE)")
+        psql(f"ALTER DATABASE {NAME} RENAME TO {BEFORE}")
+    psql(f"ALTER DATABASE {LOADING} RENAME TO {NAME}")
 
 
 def forget_old_dumps() -> None:

@@ -40,6 +40,11 @@ def wanted() -> str:
     return f"{version}-{digest}"
 
 
+def number(name: str) -> tuple[int, ...]:
+    """The version of a release's name, to be compared."""
+    return tuple(int(part) for part in name.partition("-")[0].split(".") if part.isdigit())
+
+
 def release(name: str) -> Path:
     """Directory of a release."""
     return OPT / "releases" / name
