@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import shlex
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -31,7 +29,7 @@ ADDRESS = "203.0.113.10"
 MAILS = 5000
 BOX = f"/var/vmail/{DOMAIN}/van-thu"
 NEAR = 0.25
-"""How far a forecast may be off."""
+"""How far a forecast of bytes may be off; of minutes bench/replace tells, on a machine with nothing else to do."""
 BOOKS = ("base", "pki", "dns", "directory", "mail", "backup")
 METRICS = "/var/lib/prometheus/node-exporter"
 
@@ -69,6 +67,15 @@ def told(lab: Lab, *words: str) -> dict[str, Any]:
     return found
 
 
+def figures(what: str, lab: Lab, before: int, said: dict[str, Any]) -> int:
+    """Print what a rebuild took beside its forecast, for bench/replace; all bytes of it on the line."""
+    carried = crossed(lab) - before
+    wanted = ("line_bytes", "forecast_bytes", "restore_seconds", "forecast_seconds", "whole_seconds")
+    kept = {name: said[name] for name in (*wanted, "forecast_whole_seconds", "forecast_whole_bytes", "steps_seconds")}
+    print("figures", json.dumps({"what": what, "carried_bytes": carried, **kept}))
+    return carried
+
+
 def test_a_drill_on_a_spare_gives_a_certificate_that_anybody_can_check(lab: Lab, tmp_path: Path) -> None:
     # Bare, as a spare is: what it lacks is what a new machine lacks.
     fingerprint = lab.renew(SPARE)
@@ -76,7 +83,7 @@ def test_a_drill_on_a_spare_gives_a_certificate_that_anybody_can_check(lab: Lab,
     Pins(machine.pins).forget(machine)
     before = crossed(lab)
     said = told(lab, "drill", "restore", SITE, "--spare", SPARE, "--fingerprint", fingerprint, "--out", str(tmp_path))
-    print(f"drill: {said}; {(crossed(lab) - before) / 1e6:.1f} MB on the line in all")
+    figures("drill", lab, before, said)
     file = Path(said["certificate"])
     proof = json.loads(file.read_bytes())
     assert proof["host"] == HOST
@@ -107,16 +114,9 @@ def test_a_dead_server_is_a_new_one_with_every_mail_and_account(lab: Lab) -> Non
     words = ("replace", f"{SITE}/srv1", "--address", ADDRESS, "--fingerprint")
     # A machine that is not the one delivered is told nothing; the same command goes on with the right one.
     assert "is not the host you mean" in tram(lab, *words, f"SHA256:{'A' * 43}", code=1).stderr
-    before, began = crossed(lab), time.monotonic()
+    before = crossed(lab)
     said = told(lab, *words, fingerprint)
-    minutes, carried = (time.monotonic() - began) / 60, crossed(lab) - before
-    whole, of_it = carried / 1e6, said["line_bytes"] / 1e6
-    print(
-        f"replace: {minutes:.1f} min (forecast {said['forecast_whole_seconds'] / 60:.1f}), {whole:.1f} MB on the line "
-        f"(forecast {said['forecast_whole_bytes'] / 1e6:.1f}); of these, the backup {of_it:.2f} MB "
-        f"(forecast {said['forecast_bytes'] / 1e6:.2f}) in {said['restore_seconds']:.0f} s "
-        f"(forecast {said['forecast_seconds']}); steps {said['steps_seconds']}"
-    )
+    carried = figures("replace", lab, before, said)
     assert digest(lab, BOX) == letters
     assert on(lab, HOST, "cut -d: -f1,2 /etc/dovecot/users") == people
     on(lab, HOST, "systemctl is-active postfix dovecot tram-backup.timer")
@@ -133,7 +133,3 @@ def test_a_dead_server_is_a_new_one_with_every_mail_and_account(lab: Lab) -> Non
     assert said["forecast_like"].startswith(HOST), "the drill was measured"
     assert abs(said["line_bytes"] / said["forecast_bytes"] - 1) <= NEAR
     assert abs(carried / said["forecast_whole_bytes"] - 1) <= NEAR
-    assert abs(said["restore_seconds"] / said["forecast_seconds"] - 1) <= NEAR
-    # Installing takes as long as the machine below has time for; beside much else, the last time says nothing.
-    busy = max(os.getloadavg()) > 2 * (os.cpu_count() or 1)
-    assert busy or abs(60 * minutes / said["forecast_whole_seconds"] - 1) <= NEAR
