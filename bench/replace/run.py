@@ -54,7 +54,8 @@ def page(found: dict[str, dict[str, Any]]) -> str:
     return f"""# A server rebuilt, measured
 
 Written by `bench/replace/run.py`; do not edit. A district's mail server with 5,000 letters behind an ADSL line,
-from the register, the roles and its backup, packages near (`tests/stories/test_replace.py`). The first forecast is a guess; the second is made of the first one's measure.
+from the register, the roles and its backup, packages near
+(`tests/stories/test_replace.py`). The first forecast is a guess; the second is made of the first one's measure.
 
 | | forecast | took | ratio |
 |---|---|---|---|
@@ -62,8 +63,8 @@ from the register, the roles and its backup, packages near (`tests/stories/test_
 
 Steps of the replacement: {steps}.
 
-A hub that was lost, from its backup elsewhere ({hub["compared"]["files"]} files): {hub["whole_seconds"] / 60:.1f} minutes
-(`tests/stories/test_hub_lost.py`).
+A hub that was lost, from its backup elsewhere ({hub["compared"]["files"]} files):
+{hub["whole_seconds"] / 60:.1f} minutes (`tests/stories/test_hub_lost.py`).
 """
 
 
