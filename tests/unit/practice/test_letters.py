@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import imaplib
 from collections.abc import Iterable
 from datetime import timedelta
 from email import message_from_bytes, policy
@@ -18,11 +19,13 @@ letters = load("tram_practice_letters", "documents/files/tram-mayan/tram_practic
 class Imap:
     """Letters by UID with their keywords; `listed` are found though they are gone."""
 
-    def __init__(self, held: dict[int, bytes], listed: tuple[int, ...] = ()) -> None:
-        self.held, self.listed = held, listed
+    def __init__(self, held: dict[int, bytes], listed: tuple[int, ...] = (), fault: str = "") -> None:
+        self.held, self.listed, self.fault = held, listed, fault
         self.words: dict[int, set[str]] = {uid: set() for uid in held}
 
     def uid(self, command: str, *said: str) -> tuple[str, list[Any]]:
+        if command == self.fault and said[0] != "2":
+            return "NO", [b"[SERVERBUG] Internal error occurred"]
         if command == "SEARCH":
             there = [uid for uid, words in self.words.items() if letters.TAKEN not in words]
             return "OK", [" ".join(map(str, (*self.listed, *there))).encode()]
@@ -62,6 +65,20 @@ def test_a_letter_nobody_can_read_is_counted_and_marked_and_holds_up_no_other() 
     imap, memory = Imap({1: b"bad", 2: b"good"}), Memory()
     assert [letters.take(imap, "x", memory, one) for _ in range(3)] == [1, 0, 0]
     assert (memory.tries, imap.words) == ({1: 3}, {1: {letters.UNREAD}, 2: {letters.TAKEN}})
+
+
+def test_a_letter_that_the_server_does_not_hand_out_is_told_of_like_one_nobody_can_read() -> None:
+    imap, memory = Imap({1: b"good", 2: b"good"}, fault="FETCH"), Memory()
+    assert [letters.take(imap, "x", memory, one) for _ in range(3)] == [1, 0, 0]
+    assert (memory.tries, imap.words) == ({1: 3}, {1: {letters.UNREAD}, 2: {letters.TAKEN}})
+
+
+def test_a_mailbox_that_cannot_be_searched_is_a_fault_of_the_mailbox() -> None:
+    memory = Memory()
+    memory.tries = {1: 2}
+    with pytest.raises(imaplib.IMAP4.error, match="SERVERBUG"):
+        letters.take(Imap({1: b"good"}, fault="SEARCH"), "x", memory, one)
+    assert memory.tries == {1: 2}
 
 
 def test_a_letter_that_can_be_read_after_all_bears_the_keyword_no_more() -> None:

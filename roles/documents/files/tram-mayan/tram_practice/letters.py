@@ -21,6 +21,10 @@ SHOWN = 3
 FIRST, LONGEST = timedelta(minutes=2), timedelta(days=1)
 
 
+class Withheld(Exception):
+    """The server has a letter and does not hand it out."""
+
+
 class Memory(Protocol):
     """What is remembered of a mailbox's letters that could not be taken."""
 
@@ -40,8 +44,14 @@ def wait(tries: int) -> timedelta:
 
 
 def body(imap: imaplib.IMAP4, uid: int) -> bytes | None:
-    """A letter as it is; None: deleted meanwhile, and the server's answer has no such part."""
-    for part in imap.uid("FETCH", str(uid), "(BODY.PEEK[])")[1] or []:
+    """A letter as it is; None: deleted meanwhile, and the server's answer has no such part.
+
+    Raises Withheld.
+    """
+    code, parts = imap.uid("FETCH", str(uid), "(BODY.PEEK[])")
+    if code != "OK":
+        raise Withheld(f"máy chủ thư không đưa ra · the mail server says {code}: {parts}")
+    for part in parts or []:
         if isinstance(part, tuple):
             found: bytes = part[1]
             return found
@@ -53,25 +63,36 @@ def take(imap: imaplib.IMAP4, user: str, memory: Memory, one: Callable[[bytes], 
 
     Raises what the connection does.
     """
-    found = imap.uid("SEARCH", f"UNKEYWORD {TAKEN}")[1][0] or b""
-    uids = [int(word) for word in found.split()]
+    code, found = imap.uid("SEARCH", f"UNKEYWORD {TAKEN}")
+    if code != "OK":
+        raise imaplib.IMAP4.error(f"SEARCH: {code} {found}")
+    uids = [int(word) for word in (found[0] or b"").split()]
     memory.keep(uids)
     count = 0
     for uid in filter(memory.due, uids):
-        raw = body(imap, uid)
+        try:
+            raw = body(imap, uid)
+        except Withheld as error:
+            put_off(imap, user, memory, uid, error)
+            continue
         if raw is None:
             continue
         try:
             count += one(raw)
         except Exception as error:  # whatever a letter is made of: it stays where it is, and is told of
-            tries = memory.failed(uid, f"{type(error).__name__}: {error}"[:500])
-            logger.exception("%s: thư %s chưa thành văn bản, lần %s · letter not taken", user, uid, tries)
-            if tries >= SHOWN:
-                imap.uid("STORE", str(uid), "+FLAGS.SILENT", f"({UNREAD})")
+            put_off(imap, user, memory, uid, error)
             continue
         imap.uid("STORE", str(uid), "-FLAGS.SILENT", f"({UNREAD})")
         imap.uid("STORE", str(uid), "+FLAGS.SILENT", f"({TAKEN})")
     return count
+
+
+def put_off(imap: imaplib.IMAP4, user: str, memory: Memory, uid: int, error: Exception) -> None:
+    """Tell of a letter that could not be taken; after a few tries it is marked for people, too."""
+    tries = memory.failed(uid, f"{type(error).__name__}: {error}"[:500])
+    logger.error("%s: thư %s chưa thành văn bản, lần %s · letter not taken", user, uid, tries, exc_info=error)
+    if tries >= SHOWN:
+        imap.uid("STORE", str(uid), "+FLAGS.SILENT", f"({UNREAD})")
 
 
 def words(part: EmailMessage) -> str:
