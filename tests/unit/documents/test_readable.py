@@ -49,7 +49,8 @@ def test_one_that_takes_too_long_is_not_called_damaged(monkeypatch: pytest.Monke
         raise subprocess.TimeoutExpired(words, 60)
 
     monkeypatch.setattr(subprocess, "run", wait)
-    assert "gửi lại sau ít phút" in readable.complaint(io.BytesIO(PDF), "a.pdf", 10)
+    with pytest.raises(readable.Busy, match="gửi lại sau ít phút"):
+        readable.complaint(io.BytesIO(PDF), "a.pdf", 10)
 
 
 def test_what_is_no_pdf_passes_unless_it_says_it_is_one() -> None:

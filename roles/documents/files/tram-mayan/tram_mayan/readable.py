@@ -31,8 +31,15 @@ HOW: dict[str, Any] = {"capture_output": True, "text": True, "errors": "replace"
 PAGES = re.compile(r"^Pages:\s+(\d+)$", re.MULTILINE)
 
 
+class Busy(Exception):
+    """Nobody knows: it could not be looked at in time. For who sent it."""
+
+
 def complaint(file: BinaryIO, name: str, limit: int) -> str:
-    """What is wrong with a PDF, for who sent it; empty for one that opens, and for whatever is no PDF."""
+    """What is wrong with a PDF, for who sent it; empty for one that opens, and for whatever is no PDF.
+
+    Raises Busy.
+    """
     file.seek(0)
     is_pdf = b"%PDF-" in file.read(1024)
     file.seek(0)
@@ -41,8 +48,8 @@ def complaint(file: BinaryIO, name: str, limit: int) -> str:
     with on_disk(file) as path:
         try:
             done = subprocess.run(["pdfinfo", path], check=False, timeout=SECONDS, **HOW)
-        except subprocess.TimeoutExpired:
-            return BUSY.format(file=name)
+        except subprocess.TimeoutExpired as error:
+            raise Busy(BUSY.format(file=name)) from error
     file.seek(0)
     if "Incorrect password" in done.stderr:
         return LOCKED.format(file=name)

@@ -88,7 +88,11 @@ def refuse(request: HttpRequest) -> HttpResponse | None:
                 return answer(INFECTED.format(file=file.name, name=found), 422)
             except clamd.NoAnswer:
                 return answer(NOT_SCANNED.format(file=file.name), 503)
-            if said := readable.complaint(file, file.name, settings.TRAM_PAGES):
+            try:
+                said = readable.complaint(file, file.name, settings.TRAM_PAGES)
+            except readable.Busy as busy:
+                return answer(str(busy), 503)
+            if said:
                 return answer(said, 422)
     return None
 
