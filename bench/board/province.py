@@ -108,20 +108,21 @@ def _told(number: int, agency: str, now: float) -> Iterator[str]:
     for disk in ("sda", "sdb"):
         yield f'tram_disk_readable{{disk="{disk}"}} 1'
         yield f'tram_disk_afr_ratio{{disk="{disk}"}} 0.03'
-        yield f'tram_disk_power_on_hours{{disk="{disk}"}} {40000 + number}'
+        yield f'tram_disk_power_on_seconds{{disk="{disk}"}} {3600 * (40000 + number)}'
     for mount in ("/", "/var"):
         yield f'node_filesystem_avail_bytes{{mountpoint="{mount}"}} {(2 if ill else 40) * 10**9}'
         yield f'node_filesystem_size_bytes{{mountpoint="{mount}"}} {8 * 10**10}'
     yield f"tram_mail_queue_messages {number % 9}"
     yield f"tram_mail_queue_oldest_seconds {9000 if ill else 30}"
     yield "tram_antivirus_engine_up 1"
-    for name in ("main", "daily", "tinh"):
+    for name in ("main", "daily", "province"):
         yield f'tram_antivirus_signatures_timestamp_seconds{{set="{name}"}} {now - (3 * 86400 if bad else 4000):.0f}'
     for result, count in (("pass", 80), ("fail", 3 if ill else 0), ("unknown", 0), ("waived", 2), ("expired", 0)):
         yield f'tram_baseline_controls{{result="{result}"}} {count}'
     yield "tram_baseline_drift 0"
     yield f"tram_baseline_audited_timestamp_seconds {now - 80000:.0f}"
     yield f'tram_backup_last_success_timestamp_seconds{{service="mail"}} {now - 7200:.0f}'
+    yield f"tram_backup_last_restore_proof_timestamp_seconds {now - 86400 * (1 + number % 28):.0f}"
     yield f"tram_delivery_last_done_timestamp_seconds {now - 86400:.0f}"
     for stage, share in (("people", 40), ("issued", 38), ("activated", 30), ("used", 24), ("sent", 20)):
         yield f'tram_accounts{{agency="{agency}",stage="{stage}"}} {share - number % 7}'
