@@ -20,13 +20,13 @@ INTERVALS = {
     "link": timedelta(minutes=1),
     "hardware": timedelta(minutes=2),
     "mail": timedelta(minutes=1),
-    "antivirus": timedelta(minutes=2),
+    "antivirus": timedelta(minutes=1),
     # Asked by the centre over the line: `tram documents timer`.
     "documents": timedelta(hours=1),
     "baseline": timedelta(days=7),
     "backup": timedelta(days=1),
 }
-# What a line brings rarely may be that much older than it was when it was read at the site.
+# A slow run, a timer a little late and the way to the hub.
 _UNDERWAY = timedelta(minutes=4)
 _PATIENCE = 3
 # A host's clock may be this far ahead of the hub's; beyond, its times prove nothing.
