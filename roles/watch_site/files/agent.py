@@ -94,7 +94,7 @@ class Spool:
         self.folder, self.bound = folder, bound
         self.sizes: dict[int, int] = {}
         self.unwritten: dict[int, bytes] = {}
-        self.dropped = 0
+        self.dropped, self.dropped_at = 0, 0.0
         self.lock = threading.Lock()
         self.more = threading.Event()
         folder.mkdir(parents=True, exist_ok=True)
@@ -126,7 +126,7 @@ class Spool:
                     break
                 oldest.add(time_)
                 over -= self.sizes[time_]
-        self.dropped += len(oldest)
+        self.lose(len(oldest))
         self.remove(oldest)
         self.more.set()
 
@@ -162,7 +162,7 @@ class Spool:
             except (OSError, zlib.error) as error:
                 tell(f"{self.folder / str(at)} cannot be read and is lost: {error}")
                 text = b""
-                self.dropped += 1
+                self.lose(1)
             if not text:
                 self.remove([at])
                 continue
@@ -171,6 +171,18 @@ class Spool:
             if size > BATCH_BYTES:
                 break
         return found
+
+    def lose(self, count: int) -> None:
+        """So many readings are lost for good: counted, and told to the hub."""
+        if count:
+            self.dropped, self.dropped_at = self.dropped + count, time.time()
+
+    def told(self) -> list[str]:
+        """What a reading says of those that wait and of those that are lost."""
+        lines = [f"tram_watch_pending {len(self.times)}", f"tram_watch_dropped_total {self.dropped}"]
+        if self.dropped:
+            lines.append(f"tram_watch_dropped_timestamp_seconds {self.dropped_at:.0f}")
+        return lines
 
     def remove(self, times: Iterable[int]) -> None:
         """Forget readings: the hub has them, or they had to go."""
@@ -288,7 +300,7 @@ def send(spool: Spool, hub: Hub, status: Path, bytes_per_second: int) -> None:
         try:
             size = hub.tell(pages)
         except Refused as error:
-            spool.dropped += len(times)
+            spool.lose(len(times))
             spool.remove(times)
             tell(f"{len(times)} readings are lost: {error}")
             continue
@@ -336,11 +348,7 @@ def watch(spool: Spool, settings: argparse.Namespace) -> None:
         except (OSError, ValueError) as error:
             tell(f"{settings.target} cannot be read: {error}")
             lines, over = ["up 0"], 0
-        lines += [
-            f"tram_watch_pending {len(spool.times)}",
-            f"tram_watch_dropped_total {spool.dropped}",
-            f"tram_watch_series_over {over}",
-        ]
+        lines += [*spool.told(), f"tram_watch_series_over {over}"]
         spool.add(round(at * 1000), ("\n".join(lines) + "\n").encode())
 
 

@@ -139,6 +139,19 @@ def test_beyond_the_bound_the_oldest_go_and_are_counted(tmp_path: Path) -> None:
     assert (spool.times, spool.dropped) == ([3, 4, 5], 2)
 
 
+def test_the_hub_is_told_how_many_were_lost_and_when(tmp_path: Path) -> None:
+    spool = agent.Spool(tmp_path, 2 * agent.BLOCK)
+    spool.add(1, b"up 1\n")
+    assert spool.told() == ["tram_watch_pending 1", "tram_watch_dropped_total 0"]
+    began = time.time()
+    for at in (2, 3):
+        spool.add(at, b"up 1\n")
+    pending, dropped, when = spool.told()
+    assert (pending, dropped) == ("tram_watch_pending 2", "tram_watch_dropped_total 1")
+    assert when.startswith("tram_watch_dropped_timestamp_seconds ")
+    assert float(when.split()[1]) >= began - 1
+
+
 def test_a_reading_the_disk_spoilt_holds_nothing_up(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     spool = agent.Spool(tmp_path, 10_000_000)
     for at in (1, 2):
