@@ -19,6 +19,6 @@ def do_again(sender: Any, exception: Exception, args: Any, kwargs: Any, **_more:
     """Put the task back into its queue. Most of Mayan's try again by themselves, but not at their first question."""
     if isinstance(exception, OperationalError | InterfaceError):
         logger.error("%s is done again: %s", sender.name, exception)
-        # 1 says that it was begun before (tram_mayan.once). Counted on, a long outage would use up the few tries that a
-        # task of Mayan's has when a page is locked.
+        # 1 says that it was begun before (tram_mayan.once). Counted on, a database that was away for a day would have
+        # used up the tries (max_retries in settings.py) that a task of Mayan's has when a page is locked.
         sender.apply_async(args=args, kwargs=kwargs, countdown=SECONDS, retries=1)
