@@ -32,6 +32,21 @@ def test_only_a_hub_that_answered_with_an_older_mark_of_its_own_has_gone_back(
     assert load("tram_directory_status", "directory/files/tram-directory-status").ahead(own, hub) is ahead
 
 
+@pytest.mark.parametrize(
+    ("script", "found"),
+    [("printf 'dn: uid=a\\n\\ndn:: dWlkPcOp\\n'", 2), ("true", 0), ("exit 3", None)],
+    ids=["two", "none", "no answer"],
+)
+def test_what_was_not_answered_is_not_nought(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str, found: int | None
+) -> None:
+    ldapsearch = tmp_path / "ldapsearch"
+    ldapsearch.write_text(f"#!/bin/sh\n{script}\n")
+    ldapsearch.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    assert load("tram_directory_status", "directory/files/tram-directory-status").count("dc=x", "(a=*)") == found
+
+
 def test_a_dump_comes_back_without_its_marks_of_changes_and_with_all_else() -> None:
     dump = load("tram_directory_dump", "directory/files/tram-directory-dump")
     text = b"dn: dc=x\nentryCSN: 1\n 2\ncn: a\n b\ncontextCSN: 3\n\ndn: ou=y,dc=x\nentryUUID: 4\n"
