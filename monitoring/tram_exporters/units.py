@@ -9,7 +9,7 @@ from tram_exporters.textfile import Page, Unreadable
 
 OURS = re.compile(
     r"(tram-|mayan-|slapd|postfix|dovecot|rspamd|redis|clamav|named|nginx|postgresql|php|prometheus|victoria-metrics"
-    r"|nftables|fail2ban|auditd|ssh|chrony|apt-daily|unattended-upgrades|cron).*\.(service|timer|socket|path)"
+    r"|nftables|fail2ban|auditd|ssh|chrony|apt-|unattended-upgrades|cron|sysctl).*\.(service|timer|socket|path)"
 )
 """What our roles set up, and what they rely on. What else fails (a mount of a container's) is nobody's task."""
 MOST = 20

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from datetime import datetime
 from pathlib import Path
 
@@ -125,6 +126,21 @@ def test_a_unit_that_failed_is_named_and_one_that_is_nobodys_is_not(machine: Mac
         'tram_unit_failed{unit="postfix@-.service"}',
         'tram_unit_failed{unit="tram-directory-dump.service"}',
     }
+
+
+def test_every_unit_that_a_role_runs_is_ours() -> None:
+    roles = Path(__file__).parents[3] / "roles"
+    texts = [path.read_text(encoding="utf-8") for path in roles.glob("*/*/*.yml")]
+    found = {
+        name for text in texts for name in re.findall(r"name: [\"']?([a-z0-9@-]+\.(?:service|timer|path))\b", text)
+    }
+    found |= {
+        path.name.removesuffix(".j2")
+        for path in roles.glob("*/templates/etc/systemd/system/*.j2")
+        if re.search(r"\.(service|timer|path)\.j2$", path.name)
+    }
+    assert {"slapd.service", "tram-watch-take.service"} <= found
+    assert sorted(name for name in found if not units.OURS.fullmatch(name)) == []
 
 
 def test_a_host_without_a_fault_says_nought_and_one_that_cannot_be_asked_nothing(machine: MachineMaker) -> None:
