@@ -117,6 +117,7 @@ class Spool:
             if at not in self.sizes:
                 bisect.insort(self.times, at)
             self.sizes[at] = size
+            self.unwritten.pop(at, None)
             if not size:
                 self.unwritten[at] = text
             oldest = set(sorted(self.unwritten)[:-READINGS_IN_MEMORY])
@@ -313,7 +314,9 @@ def send(spool: Spool, hub: Hub, status: Path, bytes_per_second: int) -> None:
             continue
         wait = 1.0
         spool.remove(times)
-        said |= {"requests": said["requests"] + 1, "bytes": said["bytes"] + size, "taken": max(times)}
+        # Not what a clock that was ahead once wrote: it would be the newest for long.
+        newest = max((at for at in (said["taken"], *times) if at <= (time.time() + 60) * 1000), default=0)
+        said |= {"requests": said["requests"] + 1, "bytes": said["bytes"] + size, "taken": newest}
         _note(status, said | {"pending": len(spool.times), "dropped": spool.dropped})
         if bytes_per_second:
             # People use the same line: what is too much now is sent later.

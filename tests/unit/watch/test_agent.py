@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
+import json
 import random
 import re
 import socket
@@ -181,6 +182,29 @@ def test_a_full_disk_is_told_from_memory(
     spool.remove([at for at, _text in found])
     spool.add(99, b"up 1\n")
     assert (spool.times, spool.unwritten, sorted(path.name for path in tmp_path.iterdir())) == ([99], {}, ["99"])
+
+
+class Enough(Exception):
+    """The spool is empty."""
+
+
+def test_what_was_taken_last_is_the_newest_also_while_a_backlog_follows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = round(time.time() * 1000)
+    spool, status = agent.Spool(tmp_path / "spool", 10_000_000), tmp_path / "said.json"
+    for minutes in (5, 4, 0, -999):
+        spool.add(now - 60_000 * minutes, b"up 1\n")
+
+    def wait(**_more: float) -> None:
+        raise Enough
+
+    monkeypatch.setattr(spool.more, "wait", wait)
+    with pytest.raises(Enough):
+        agent.send(spool, argparse.Namespace(tell=lambda _pages: 100), status, 0)
+    assert json.loads(status.read_text()) == {
+        "requests": 3, "bytes": 300, "taken": now, "error": "", "pending": 0, "dropped": 0,
+    }  # fmt: skip
 
 
 class Store(ThreadingHTTPServer):
