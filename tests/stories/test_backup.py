@@ -16,11 +16,13 @@ import pytest
 
 from tram.core.run import Ran, run
 from tram.lab.lab import Lab
+from tram.ledger import Ledger, Outcome
 from tram.push.playbook import run_playbook
 
 from ..conftest import REPO
 from ..person import wait_until
-from ..small_lab import own_lab, write_inventory
+from ..small_lab import MINE, own_lab, write_inventory
+from .test_delivered_roles import deliver
 from .test_site_cache import crossed
 
 pytestmark = [pytest.mark.lab, pytest.mark.long, pytest.mark.timeout(5400)]
@@ -53,12 +55,18 @@ for n in range(count):
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    """The hub, which keeps backups, and a district behind an ADSL line with maildirs as role mail lays them."""
+    """The hub, which keeps backups, and a district behind an ADSL line with maildirs as role mail lays them. The roles
+    came by delivery."""
     hosts = {
         "trung-tam": [{"functions": ["hub_cache", "dns", "backup_hub"]}],
         SITE: [{"functions": ["mail", "backup"]}],
     }
-    with own_lab(write_inventory(tmp_path_factory.mktemp("province"), hosts), "backup", "base", "backup") as found:
+    with own_lab(write_inventory(tmp_path_factory.mktemp("province"), hosts), "backup", "base") as found:
+        if not MINE:
+            ledger = Ledger(f"sqlite:///{found.paths.state / 'story-ledger.db'}")
+            ledger.belong("lab")
+            came = deliver(found, ledger, "backup.yml")
+            assert [(one.host, one.ended) for one in came if one.ended.outcome is not Outcome.DONE] == []
         on(found, HOST, "useradd -r -u 990 vmail 2>/dev/null; mkdir -p /var/vmail; rm -rf /var/vmail/*")
         yield found
 
@@ -107,7 +115,7 @@ def listed(lab: Lab, code: int = 0) -> dict[str, Any]:
     return found
 
 
-def test_the_second_run_of_the_roles_changes_nothing(lab: Lab) -> None:
+def test_what_was_delivered_changes_nothing_when_it_is_pushed(lab: Lab) -> None:
     again = run_playbook(REPO / "playbooks/backup.yml", lab.province.folder)
     assert again.failures() == []
     assert again.changed() == []
