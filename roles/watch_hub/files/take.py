@@ -84,12 +84,13 @@ class Taker(BaseHTTPRequestHandler):
         if not whose or not 4 < length <= LONGEST_BODY:
             self.answer(422)
             return
-        body = self.rfile.read(length)
         if not self.server.turns.acquire(timeout=TURN_SECONDS):
+            for start in range(0, length, 1 << 16):
+                self.rfile.read(min(1 << 16, length - start))
             self.answer(503)
             return
         try:
-            code = self.taken(whose, body)
+            code = self.taken(whose, self.rfile.read(length))
         finally:
             self.server.turns.release()
         self.answer(code)
