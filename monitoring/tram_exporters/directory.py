@@ -36,9 +36,11 @@ def collect(machine: Machine | None = None) -> Page:
 def _compared(page: Page, machine: Machine) -> None:
     """How this copy was when it was last compared with the hub's; a hub that did not answer leaves nothing."""
     path = machine.at(COMPARED)
+    if not path.exists() and float(machine.text("/proc/uptime").split()[0]) <= LONGEST:
+        raise Absent("not compared since the start")
+    if not path.exists() or not 0 <= machine.now - path.stat().st_mtime <= LONGEST:
+        raise Unreadable(f"{COMPARED} is old or missing: tram-directory-heal.timer does not run")
     seen = json.loads(machine.text(COMPARED))
-    if not 0 <= machine.now - path.stat().st_mtime <= LONGEST:
-        raise Unreadable(f"{COMPARED} is old: tram-directory-heal.timer does not run")
     if seen.get("in_step") is None:
         raise Absent("the hub did not answer")
     text = "1: this copy of the directory had all that the hub has."

@@ -173,6 +173,17 @@ def test_a_copy_is_as_it_was_when_it_was_last_compared(
     assert found["tram_directory_up"] == 1
 
 
+@pytest.mark.parametrize(
+    ("uptime", "failed"), [("600.5 1200.0", []), ("90000.1 1.0", ["compared"])], ids=["new", "old"]
+)
+def test_a_copy_that_is_never_compared_is_told_once_there_was_time_for_it(
+    machine: MachineMaker, uptime: str, failed: list[str]
+) -> None:
+    page = directory.collect(machine({"/proc/uptime": uptime}, {LOCAL: json.dumps({"role": "replica"})}))
+    assert list(page.failed) == failed
+    assert "tram_directory_in_step" not in values(page)
+
+
 def test_the_hub_says_when_it_was_dumped_and_a_directory_that_is_away_is_down(machine: MachineMaker) -> None:
     status = json.dumps({"role": "provider", "dumped": 1_790_000_000})
     found = values(directory.collect(machine({}, {LOCAL: status})))
