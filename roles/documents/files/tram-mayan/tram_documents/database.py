@@ -131,7 +131,7 @@ def hand_out() -> None:
 
 def take_back(sql: BinaryIO) -> None:
     """Put the database back as `hand_out` gave it; the one that was there stays beside it as mayan_before. What Mayan's
-    own setup has done since is to be done anew. `sql` must not read ahead.
+    own setup has done since is to be done anew. `sql` is a file and must not read ahead.
 
     Raises Trouble; the database is as it was then.
     """
@@ -141,6 +141,8 @@ def take_back(sql: BinaryIO) -> None:
     name = found[1].decode()
     if number(name) > number(wanted()):
         raise Trouble(f"the dump is of {name}, newer than {wanted()} here: apply the newer role first")
+    if not is_whole(sql):
+        raise Trouble("the dump is cut off. Nothing was changed")
     stop()
     recover()
     psql(f"DROP DATABASE IF EXISTS {LOADING} WITH (FORCE)")
@@ -154,10 +156,23 @@ def take_back(sql: BinaryIO) -> None:
     # By which tables it is, before it is in use: a run killed from here on is completed by the next.
     for word, content in (("accounts", "older"), ("practice", "older"), ("database", name)):
         write(word, content)
+    swap = f"ALTER DATABASE {LOADING} RENAME TO {NAME}"
     if there(NAME):
         psql(f"DROP DATABASE IF EXISTS {BEFORE} WITH (FORCE)")
-        psql(f"ALTER DATABASE {NAME} RENAME TO {BEFORE}")
-    psql(f"ALTER DATABASE {LOADING} RENAME TO {NAME}")
+        # One question is one transaction: at no moment is there no database.
+        swap = f"ALTER DATABASE {NAME} RENAME TO {BEFORE}; {swap}"
+    psql(swap)
+
+
+def is_whole(sql: BinaryIO) -> bool:
+    """Whether a dump has its end: psql takes the end of the file for the end of a table, and says that all is well."""
+    if not sql.seekable():
+        raise Trouble("a dump is read from a file (tram-mayan load <FILE), not from a pipe. Nothing was changed")
+    here = sql.tell()
+    sql.seek(max(here, sql.seek(0, 2) - 500))
+    end = sql.read()
+    sql.seek(here)
+    return b"\n-- PostgreSQL database dump complete\n" in end
 
 
 def forget_old_dumps() -> None:
