@@ -55,7 +55,7 @@ def archives(lab: Lab) -> list[dict[str, Any]]:  # noqa: F811
 
 
 def sums(lab: Lab) -> str:  # noqa: F811
-    return sh(lab, "cd /var/lib/mayan/document_file_storage && find . -type f -exec sha256sum {} + | sort")
+    return sh(lab, "cd /var/lib/mayan/document_storage && find . -type f -exec sha256sum {} + | sort")
 
 
 def test_one_document_comes_back_by_its_name_beside_what_is_there(
@@ -83,7 +83,7 @@ def test_all_that_was_lost_comes_back_with_texts_and_logins_and_the_role_finds_n
 ) -> None:
     before = sums(lab)
     assert boss.send(kind, "sau sao lưu.pdf", page_with("came after the backup"))[0] == 201
-    sh(lab, "systemctl stop mayan-web 'mayan-worker-*'; rm -rf /var/lib/mayan/document_file_storage")
+    sh(lab, "systemctl stop mayan-web 'mayan-worker-*'; rm -rf /var/lib/mayan/document_storage")
     sh(lab, "runuser -u postgres -- psql -qc 'DROP TABLE documents_document CASCADE' mayan; systemctl start mayan-web")
     said = json.loads(
         tram(lab, "backup", "restore", HOST, "--service", "documents", "--in-place", "--overwrite", "--json").stdout

@@ -10,7 +10,7 @@ from typing import Any
 from tram_backup_reading import Failed, chosen, explained
 
 DUMP = "var/lib/tram-backup-site/dumps/documents/mayan.sql"
-FILES = "/var/lib/mayan/document_file_storage"
+FILES = "/var/lib/mayan/document_storage"
 COPY = re.compile(r"COPY public\.(\w+) \((.*)\) FROM stdin;\n")
 # Source: PostgreSQL's manual, COPY, "Text Format".
 ESCAPED = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v"}
