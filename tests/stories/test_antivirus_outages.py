@@ -206,10 +206,10 @@ def milter_away(lab: Lab) -> str:
     return "clamav-milter away for 30 s"
 
 
-LONG = [pytest.param(fault, marks=pytest.mark.long) for fault in (starved, milter_away, hangs_for_ten_minutes)]
+LONG = [pytest.param(fault, marks=pytest.mark.long) for fault in (hangs, starved, milter_away, hangs_for_ten_minutes)]
 
 
-@pytest.mark.parametrize("fault", [killed, hangs, *LONG])
+@pytest.mark.parametrize("fault", [killed, *LONG])
 def test_mail_waits_for_its_scanner(lab: Lab, sample: Sample, token: str, fault: Callable[[Lab], str]) -> None:
     at_district, at_department = Person(lab, DISTRICT, "chuyen-vien"), Person(lab, DEPARTMENT, "chuyen-vien")
     up = Sender(at_district, at_department, token, sample)

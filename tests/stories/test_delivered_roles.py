@@ -77,6 +77,7 @@ def test_a_machine_set_up_anew_is_asked_for_its_key_and_the_key_stays_there(conv
     assert not any(b"PRIVATE KEY" in path.read_bytes() for path in kept.parent.iterdir())
 
 
+@pytest.mark.long
 def test_a_new_signing_key_of_a_site_is_published_by_the_hub_without_anybody_asking(
     converged: Lab, ledger: Ledger
 ) -> None:

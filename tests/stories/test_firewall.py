@@ -98,6 +98,7 @@ def test_only_declared_doors_answer_and_all_of_them(shut: Lab, folder: Path) -> 
     assert run(folder, ["sandbox", "firewall"], verify=True).failures() == []
 
 
+@pytest.mark.long
 def test_what_was_changed_by_hand_or_left_half_done_is_healed_and_others_tables_stay(shut: Lab, folder: Path) -> None:
     good = ours(shut)
     for fault, command in FAULTS.items():

@@ -130,6 +130,7 @@ def test_what_fails_half_way_at_the_pilot_stops_there_and_no_other_site_is_touch
     assert office.rows()[FAR].attempts == 0
 
 
+@pytest.mark.long
 def test_a_site_behind_a_cut_line_is_carried_along_and_picked_up_by_what_the_timer_calls(
     office: Office, notice: str
 ) -> None:
@@ -182,6 +183,7 @@ def test_a_host_without_room_for_the_runtime_is_pushed_to_and_that_is_said_befor
     assert [office.done(host).count(notice) for host in HOSTS] == [1, 1, 1]
 
 
+@pytest.mark.long
 def test_mail_goes_from_pilot_to_the_rest_although_its_controller_is_killed_in_mid_wave(
     converged: Lab, tmp_path: Path
 ) -> None:
