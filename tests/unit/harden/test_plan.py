@@ -41,7 +41,7 @@ def run(places: tuple[Path, Path], *words: str) -> tuple[int, str]:
     """The command, with nothing delivered."""
     inventory, security = places
     more = [] if words[0] == "status" else ["--security", str(security)]
-    ran = CliRunner().invoke(harden.app, [*words, "--inventory", str(inventory), *more], env={"LANG": "en"})
+    ran = CliRunner().invoke(harden.app, [*words, "--inventory", str(inventory), *more], env={"LC_ALL": "en"})
     said = ran.output + (f"{ran.exception}" if isinstance(ran.exception, BadInput) else "")
     return ran.exit_code, said
 
