@@ -8,6 +8,8 @@ from pathlib import Path
 from mayan.settings.production import *  # noqa: F403  # Django reads settings as names of a module
 from mayan.settings.production import INSTALLED_APPS, MIDDLEWARE, REST_FRAMEWORK
 
+from tram_mayan.tries import Tries
+
 _ROLE = json.loads(Path("/etc/mayan/settings.json").read_text(encoding="utf-8"))
 
 INSTALLED_APPS = [*INSTALLED_APPS, "tram_mayan.apps.TramMayanApp", "tram_practice.apps.TramPracticeApp"]
@@ -40,21 +42,7 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = 5_000_000
 CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_REJECT_ON_WORKER_LOST = True
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
-# While the scanner is away what was uploaded waits, however long, and is tried every minute (tram_mayan.scan).
-# So does everything else while the database is: a day of tries, not Mayan's nine minutes.
-# Not the search's: it tries again also for what was deleted meanwhile, some forty tasks for each document.
-_SEARCH = "mayan.apps.dynamic_search.tasks.task_"
-CELERY_TASK_ANNOTATIONS = {
-    "*": {"max_retries": 2880, "default_retry_delay": 30},
-    f"{_SEARCH}index_instance": {"max_retries": 40},
-    f"{_SEARCH}index_instances": {"max_retries": 40},
-    f"{_SEARCH}index_related_instance_m2m": {"max_retries": 40},
-    f"{_SEARCH}deindex_instance": {"max_retries": 40},
-    "mayan.apps.documents.tasks.document_file_tasks.task_document_file_create": {
-        "max_retries": None,
-        "default_retry_delay": 60,
-    },
-}
+CELERY_TASK_ANNOTATIONS = (Tries(),)
 # Whatever a page does to the text recognition, the worker is free again after this.
 CELERY_TASK_TIME_LIMIT = 3600
 CELERY_BROKER_TRANSPORT_OPTIONS = {"visibility_timeout": 6 * 3600}
