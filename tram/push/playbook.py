@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tram.core.complaints import complaints
 from tram.core.errors import ProgramFailed
 
 
@@ -118,5 +119,4 @@ def _message(result: Mapping[str, Any]) -> str:
     if not (result.get("failed") or result.get("unreachable")):
         return ""
     items = [item for item in result.get("results", []) if isinstance(item, dict) and item.get("failed")]
-    words = [str(part.get(key, "")).strip() for part in (*items, result) for key in ("msg", "stderr") if part.get(key)]
-    return " / ".join(words)[:2000]
+    return " / ".join(word for part in (*items, result) for word in complaints(part))[:2000]

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 from ansible.playbook.handler import Handler
 from ansible.plugins.callback import CallbackBase
+
+from tram.core.complaints import complaints
 
 _BOUND = 2048  # bytes of a diff or a message: enough to know what happened, little enough for a thin link
 _STATS = ("ok", "changed", "unreachable", "failures", "skipped", "rescued", "ignored")
@@ -132,7 +134,7 @@ class Events(CallbackBase):  # type: ignore[misc]
             if status == "changed" and data.get("diff") and not _is_private(data):
                 body["diff"] = _bounded(self._get_diff(data["diff"]))
             if status != "changed":
-                body["message"] = _bounded("\n".join(_complaints(data)))
+                body["message"] = _bounded("\n".join(complaints(data)))
         self.emit("task", at=_now(), **body)
         shown = f" ({body['item']})" if "item" in body else ""
         print(f"{status}: {body['task']}{shown}", flush=True)
@@ -152,13 +154,6 @@ def _count(block: Any) -> int:
         elif not task.implicit:
             total += 1
     return total
-
-
-def _complaints(data: Mapping[str, Any]) -> Iterator[str]:
-    for name in ("msg", "reason", "stderr", "module_stderr", "module_stdout"):
-        text = data.get(name)
-        if isinstance(text, str) and text.strip():
-            yield text.strip()
 
 
 def _is_private(data: Mapping[str, Any]) -> bool:
