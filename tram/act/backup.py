@@ -152,7 +152,7 @@ def document_path(session: Session, host: str, words: str, archive: str, secret:
 
     Raises: BadInput for none or several; StepFailed, NotReached.
     """
-    said = ask_hub(session, ["find", host, words, "--archive", archive], secret)
+    said = ask_hub(session, ["find", "--archive", archive, "--", host, words], secret)
     found = said["found"]
     if len({one["document"] for one in found}) == 1:
         return said["archive"], found[0]["path"]  # its newest file

@@ -59,7 +59,7 @@ def test_only_one_document_is_brought_back(documents: ModuleType, monkeypatch: p
     session: Any = SimpleNamespace()
 
     def answer(_session: object, asked: list[str], _secret: str) -> dict[str, Any]:
-        return {"archive": "a-1", "found": documents.matching(DUMP.splitlines(keepends=True), asked[2])}
+        return {"archive": "a-1", "found": documents.matching(DUMP.splitlines(keepends=True), asked[-1])}
 
     monkeypatch.setattr(backup, "ask_hub", answer)
     found = backup.document_path(session, "h", "15/QĐ", "latest", "s")
