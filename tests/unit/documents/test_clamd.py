@@ -59,3 +59,19 @@ def test_a_scanner_that_is_not_there_or_says_nothing_knows_nothing(tmp_path: Pat
         door.listen()
         with pytest.raises(clamd.NoAnswer, match="timed out"):
             clamd.scan([b"x"], str(tmp_path / "s"), 0.2)
+
+
+@pytest.mark.parametrize(
+    ("found", "told"),
+    [
+        ("Tram.Test.EICAR", "mã độc Tram.Test.EICAR"),
+        ("Heuristics.Encrypted.PDF", "Hãy bỏ mật khẩu rồi gửi lại"),
+        ("Heuristics.Encrypted.Zip", "Hãy bỏ mật khẩu rồi gửi lại"),
+        ("Heuristics.Limits.Exceeded.MaxFileSize", "chia thành nhiều tệp"),
+    ],
+)
+def test_who_sent_it_is_told_what_to_do(found: str, told: str) -> None:
+    said = clamd.refusal("công văn.pdf", found)
+    assert "“công văn.pdf”" in said
+    assert told in said
+    assert " · " in said

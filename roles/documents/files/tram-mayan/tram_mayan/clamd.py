@@ -7,6 +7,20 @@ import struct
 from collections.abc import Iterable
 from contextlib import closing
 
+from . import readable
+
+INFECTED = (
+    "Tệp “{file}” bị từ chối: phát hiện mã độc {name}. Tệp không được lưu. Hãy báo cho quản trị viên. "
+    "· The file was refused: it carries {name}. It was not kept."
+)
+NOT_THROUGH = (
+    "Tệp “{file}” quá lớn hoặc nén quá nhiều lớp nên không quét hết được mã độc ({name}). Tệp không được lưu. Hãy giải "
+    "nén hoặc chia thành nhiều tệp rồi gửi lại. · The file is too large or packed too deeply to be scanned through, "
+    "and was not kept. Unpack it or send it in parts."
+)
+# What clamd finds besides malware, by the beginning of its name (clamd.conf(5): AlertEncrypted…, AlertExceedsMax).
+NO_MALWARE = {"Heuristics.Encrypted.": readable.LOCKED, "Heuristics.Limits.Exceeded": NOT_THROUGH}
+
 
 class NoAnswer(Exception):
     """The scanner did not say whether it is clean: nobody knows."""
@@ -14,6 +28,12 @@ class NoAnswer(Exception):
 
 class Infected(Exception):
     """The scanner found something; its name."""
+
+
+def refusal(file: str, name: str) -> str:
+    """What is said to who sent a file in which the scanner found `name`, and what he or she can do."""
+    text = next((text for beginning, text in NO_MALWARE.items() if name.startswith(beginning)), INFECTED)
+    return text.format(file=file, name=name)
 
 
 def scan(chunks: Iterable[bytes], path: str, seconds: float) -> None:

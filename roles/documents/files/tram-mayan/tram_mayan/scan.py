@@ -15,10 +15,6 @@ from . import clamd, readable
 
 logger = logging.getLogger("tram_mayan.scan")
 
-INFECTED = (
-    "Tệp “{file}” bị từ chối: phát hiện mã độc {name}. Tệp không được lưu. Hãy báo cho quản trị viên. "
-    "· The file was refused: it carries {name}. It was not kept."
-)
 NOT_SCANNED = (
     "Tệp “{file}” chưa được nhận: không quét được mã độc lúc này. Hãy thử lại sau ít phút; "
     "nếu vẫn vậy, báo cho quản trị viên. "
@@ -85,7 +81,7 @@ def refuse(request: HttpRequest) -> HttpResponse | None:
             try:
                 scan(file, file.name, address(request))
             except clamd.Infected as found:
-                return answer(INFECTED.format(file=file.name, name=found), 422)
+                return answer(clamd.refusal(file.name, str(found)), 422)
             except clamd.NoAnswer:
                 return answer(NOT_SCANNED.format(file=file.name), 503)
             try:
