@@ -89,6 +89,12 @@ def test_a_drill_on_a_spare_gives_a_certificate_that_anybody_can_check(lab: Lab,
     assert proof["host"] == HOST
     assert proof["services"]["mail"][0]["files"] >= MAILS
     assert proof["machine_then"] == "destroyed"
+    turns = {
+        one["host"]: one
+        for one in json.loads(tram(lab, "drill", "due", "--out", str(tmp_path), "--json", code=1).stdout)
+    }
+    assert not turns[HOST]["due"]
+    assert turns[HUB]["overdue"], "it was never proven"
     signers = ["-f", tmp_path / "allowed_signers", "-I", "centre@lab", "-n", "tram-restore-proof"]
     run(["ssh-keygen", "-Y", "verify", *signers, "-s", f"{file}.sig"], stdin=file.read_text(encoding="utf-8"))
     # The living host knows; the spare is bare again and no longer let in.
