@@ -18,6 +18,8 @@ from urllib.parse import urlsplit
 WINDOW = 32_768
 LONGEST_BODY, LONGEST_TEXT, MOST_LINES = 1_000_000, 8_000_000, 100_000
 """More than any agent sends; without them one site's few kilobytes would unpack to all memory there is."""
+LONGEST_REFUSED = 4 << 20
+"""nginx lets no more through. Who hangs up on what is still being sent is not heard, his answer neither."""
 AT_ONCE, TURN_SECONDS = 4, 20
 STORE_SECONDS = 60
 
@@ -82,11 +84,11 @@ class Taker(BaseHTTPRequestHandler):
         whose = urlsplit(self.path).query
         length = int(self.headers.get("Content-Length") or 0)
         if not whose or not 4 < length <= LONGEST_BODY:
-            self.answer(422)
+            self.drain(length)
+            self.answer(413 if length > LONGEST_BODY else 422)
             return
         if not self.server.turns.acquire(timeout=TURN_SECONDS):
-            for start in range(0, length, 1 << 16):
-                self.rfile.read(min(1 << 16, length - start))
+            self.drain(length)
             self.answer(503)
             return
         try:
@@ -94,6 +96,12 @@ class Taker(BaseHTTPRequestHandler):
         finally:
             self.server.turns.release()
         self.answer(code)
+
+    def drain(self, length: int) -> None:
+        """Read a request that is not taken, and keep nothing of it."""
+        length = min(length, LONGEST_REFUSED)
+        for start in range(0, length, 1 << 16):
+            self.rfile.read(min(1 << 16, length - start))
 
     def taken(self, whose: str, body: bytes) -> int:
         """What the agent is answered."""
@@ -126,6 +134,7 @@ class Taker(BaseHTTPRequestHandler):
         self.send_response_only(code)
         if code != 204:
             self.send_header("Content-Length", "0")
+        self.send_header("Connection", "close")
         self.end_headers()
 
     def log_message(self, *_: object) -> None:

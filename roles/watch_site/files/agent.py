@@ -21,6 +21,7 @@ import threading
 import time
 import zlib
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
@@ -94,14 +95,16 @@ class Spool:
         self.folder, self.bound = folder, bound
         self.sizes: dict[int, int] = {}
         self.unwritten: dict[int, bytes] = {}
-        self.dropped, self.dropped_at = 0, 0.0
-        self.lock = threading.Lock()
-        self.more = threading.Event()
+        self.dropped, self.dropped_at, self.saved = 0, 0.0, 0
+        with suppress(OSError, ValueError):  # none was lost so far, or the disk spoilt it
+            count, when = (folder / "dropped").read_text(encoding="ascii").split()
+            self.dropped, self.dropped_at, self.saved = int(count), float(when), int(count)
+        self.lock, self.more = threading.Lock(), threading.Event()
         folder.mkdir(parents=True, exist_ok=True)
         for path in folder.iterdir():
             if path.name.isdigit():
                 self.sizes[int(path.name)] = _blocks(path.stat().st_size)
-            else:
+            elif path.name != "dropped":
                 _unlink(path)
         self.times = sorted(self.sizes)
 
@@ -109,7 +112,7 @@ class Spool:
         """Keep a reading; when this returns a loss of power does not take it, unless the disk takes nothing any more:
         then the last ones are kept in memory, so that the hub learns of the full disk."""
         try:
-            size = self._write(at, zlib.compress(text, 9))
+            size = self._write(str(at), zlib.compress(text, 9))
         except OSError as error:
             tell(f"{self.folder} cannot be written, what is read stays in memory: {error}")
             size = 0
@@ -131,14 +134,14 @@ class Spool:
         self.remove(oldest)
         self.more.set()
 
-    def _write(self, at: int, packed: bytes) -> int:
+    def _write(self, name: str, packed: bytes) -> int:
         """Put a file in place, whole; what it takes on the disk. Raises: OSError."""
-        new = self.folder / "new"
+        new = self.folder / f"{name}.new"
         with new.open("wb") as file:
             file.write(packed)
             file.flush()
             os.fsync(file.fileno())
-        new.rename(self.folder / str(at))
+        new.rename(self.folder / name)
         folder = os.open(self.folder, os.O_RDONLY)
         try:
             os.fsync(folder)
@@ -174,9 +177,13 @@ class Spool:
         return found
 
     def lose(self, count: int) -> None:
-        """So many readings are lost for good: counted, and told to the hub."""
-        if count:
-            self.dropped, self.dropped_at = self.dropped + count, time.time()
+        """So many readings are lost for good: counted, also over a restart, and told to the hub."""
+        with self.lock:
+            self.dropped, self.dropped_at = self.dropped + count, time.time() if count else self.dropped_at
+            if self.dropped != self.saved:
+                with suppress(OSError):  # `add` tells of such a disk, and the next reading tries again
+                    self._write("dropped", f"{self.dropped} {self.dropped_at:.0f}\n".encode())
+                    self.saved = self.dropped
 
     def told(self) -> list[str]:
         """What a reading says of those that wait and of those that are lost."""
@@ -228,7 +235,7 @@ class Hub:
             self.said = b""
             code, more = self._post(pack(pages, b""))
             size += more
-        if code == 422:
+        if code in (413, 422):
             raise Refused("the hub cannot read this")
         if code != 204:
             raise OSError(f"the hub answers {code}")
@@ -329,8 +336,11 @@ def send(spool: Spool, hub: Hub, status: Path, bytes_per_second: int) -> None:
 
 def _note(status: Path, said: dict[str, Any]) -> None:
     new = status.with_suffix(".new")
-    new.write_text(json.dumps(said) + "\n", encoding="utf-8")
-    new.rename(status)
+    try:
+        new.write_text(json.dumps(said) + "\n", encoding="utf-8")
+        new.rename(status)
+    except OSError as error:
+        tell(f"{status} says what was before: {error}")
 
 
 def watch(spool: Spool, settings: argparse.Namespace) -> None:
