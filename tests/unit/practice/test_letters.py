@@ -21,7 +21,12 @@ class Imap:
 
     def __init__(self, held: dict[int, bytes], listed: tuple[int, ...] = (), fault: str = "") -> None:
         self.held, self.listed, self.fault = held, listed, fault
+        self.said: list[bytes | None] = [b"1700000000"]
         self.words: dict[int, set[str]] = {uid: set() for uid in held}
+
+    def response(self, code: str) -> tuple[str, list[bytes | None]]:
+        assert code == "UIDVALIDITY"
+        return code, self.said
 
     def uid(self, command: str, *said: str) -> tuple[str, list[Any]]:
         if command == self.fault and said[0] != "2":
@@ -39,10 +44,15 @@ class Imap:
 
 
 class Memory:
-    """Tries by UID; always due."""
+    """Tries by UID, of one build of the mailbox; always due."""
 
     def __init__(self) -> None:
         self.tries: dict[int, int] = {}
+        self.validity = 1_700_000_000
+
+    def of(self, validity: int) -> None:
+        if validity != self.validity:
+            self.validity, self.tries = validity, {}
 
     def due(self, _uid: int) -> bool:
         return True
@@ -93,6 +103,24 @@ def test_a_letter_that_was_deleted_meanwhile_is_passed_over_and_one_that_left_is
     memory.tries = {7: 4}
     assert letters.take(imap, "x", memory, one) == 1
     assert memory.tries == {}
+
+
+def test_in_a_mailbox_built_anew_a_number_is_another_letters() -> None:
+    imap, memory = Imap({1: b"bad"}), Memory()
+    letters.take(imap, "x", memory, one)
+    letters.take(imap, "x", memory, one)
+    rebuilt = Imap({1: b"bad"})
+    rebuilt.said = [b"1700000001"]
+    assert letters.take(rebuilt, "x", memory, one) == 0
+    assert (memory.tries, rebuilt.words) == ({1: 1}, {1: set()})
+
+
+@pytest.mark.parametrize("said", [[None], [], [b"x"]])
+def test_a_server_that_does_not_say_what_its_numbers_are_of_is_read_all_the_same(said: list[bytes | None]) -> None:
+    imap, memory = Imap({1: b"good"}), Memory()
+    imap.said = said
+    assert letters.take(imap, "x", memory, one) == 1
+    assert memory.validity == 0
 
 
 def test_a_letter_is_tried_ever_more_rarely_but_each_day() -> None:

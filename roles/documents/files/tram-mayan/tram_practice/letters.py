@@ -28,6 +28,9 @@ class Withheld(Exception):
 class Memory(Protocol):
     """What is remembered of a mailbox's letters that could not be taken."""
 
+    def of(self, validity: int) -> None:
+        """What the mailbox's UIDs are of (UIDVALIDITY): those of a mailbox built anew are of other letters."""
+
     def due(self, uid: int) -> bool:
         """Whether it is to be tried now."""
 
@@ -41,6 +44,13 @@ class Memory(Protocol):
 def wait(tries: int) -> timedelta:
     """How long after so many tries until the next: a fault of an hour is over by itself, one of a letter never is."""
     return min(FIRST * (1 << min(tries, 12)), LONGEST)
+
+
+def validity(imap: imaplib.IMAP4) -> int:
+    """The chosen mailbox's UIDVALIDITY; 0: the server says none. Source: RFC 3501, 2.3.1.1."""
+    _, said = imap.response("UIDVALIDITY")
+    word = said[0] if said else None
+    return int(word) if isinstance(word, bytes) and word.isdigit() else 0
 
 
 def body(imap: imaplib.IMAP4, uid: int) -> bytes | None:
@@ -67,6 +77,7 @@ def take(imap: imaplib.IMAP4, user: str, memory: Memory, one: Callable[[bytes], 
     if code != "OK":
         raise imaplib.IMAP4.error(f"SEARCH: {code} {found}")
     uids = [int(word) for word in (found[0] or b"").split()]
+    memory.of(validity(imap))
     memory.keep(uids)
     count = 0
     for uid in filter(memory.due, uids):

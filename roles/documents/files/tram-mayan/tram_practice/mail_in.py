@@ -46,8 +46,14 @@ class Tries:
     """What is remembered of an agency's letters that could not be taken: letters.Memory in the database."""
 
     def __init__(self, agency: str) -> None:
-        self._rows = Unread.objects.filter(agency=agency)
+        self._all = Unread.objects.filter(agency=agency)
         self._agency = agency
+        self.of(0)
+
+    def of(self, validity: int) -> None:
+        """Ask and tell of this build of the mailbox."""
+        self._validity = validity
+        self._rows = self._all.filter(validity=validity)
 
     def due(self, uid: int) -> bool:
         """Not before the span after the last try is over."""
@@ -55,14 +61,15 @@ class Tries:
 
     def failed(self, uid: int, why: str) -> int:
         """Remember when to try again."""
-        row, _ = Unread.objects.get_or_create(agency=self._agency, uid=uid)
+        row, _ = Unread.objects.get_or_create(agency=self._agency, validity=self._validity, uid=uid)
         row.tries += 1
         row.why, row.due = why.replace("\0", ""), timezone.now() + letters.wait(row.tries)
         row.save()
         return int(row.tries)
 
     def keep(self, uids: Iterable[int]) -> None:
-        """Forget what is not in the mailbox any more, or taken."""
+        """Forget what is not in the mailbox any more, or taken, or of a mailbox that was."""
+        self._all.exclude(validity=self._validity).delete()
         self._rows.exclude(uid__in=list(uids)).delete()
 
 

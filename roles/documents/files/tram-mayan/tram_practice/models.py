@@ -54,13 +54,14 @@ class Unread(models.Model):
     """A letter that could not be made a document so far. The row goes with the letter, or when it is taken."""
 
     agency = models.CharField(max_length=64)
+    validity = models.BigIntegerField(default=0, db_default=0)
     uid = models.BigIntegerField()
     tries = models.PositiveIntegerField(default=0)
     due = models.DateTimeField(null=True)
     why = models.TextField(blank=True)
 
     class Meta:
-        constraints = [models.UniqueConstraint(fields=["agency", "uid"], name="tram_one_unread")]  # noqa: RUF012  # Django's way
+        constraints = [models.UniqueConstraint(fields=["agency", "validity", "uid"], name="tram_one_unread")]  # noqa: RUF012  # Django's way
 
 
 class Dispatch(models.Model):
