@@ -28,8 +28,9 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
 def test_a_drill_goes_as_written_and_leaves_the_lab_as_it_was(lab: Lab, name: str) -> None:
     words = [REPO / ".venv/bin/tram", "drill", name, "--lab", lab.paths.name, "--json"]
     ran = run(words, check=False)
-    assert ran.code == 0, ran
     looks = [one for one in json.loads(ran.stdout)["steps"] if one["look"]]
+    assert [one for one in looks if not one["held"]] == []
+    assert ran.code == 0, ran
     print(f"{name}: {len(looks)} looks as expected, the longest after {max(one['seconds'] for one in looks):.0f} s")
     assert not any(one.line and one.line.cut for one in (lab.link("huong-khe"),))
     assert {host.state for host in lab.hosts()} <= {"running", "degraded"}
