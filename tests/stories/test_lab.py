@@ -90,6 +90,8 @@ def test_a_host_is_up_again_within_three_seconds_of_power_and_its_disk_has_staye
     province_lab.sh(host, ["sh", "-c", "echo kept >/root/note && sync"])
     province_lab.power_cut(host)
     assert {h.host: h.state for h in province_lab.hosts()}[host] == "off"
+    address = next(h.address for h in province_lab.hosts() if h.host == host)
+    assert province_lab.sh("trung-tam-hub1", ["ping", "-c1", "-W2", address]).code == 1, "nobody answers for it"
     began = time.monotonic()
     province_lab.power_on(host)
     print(f"{host} was up after {time.monotonic() - began:.1f} s")

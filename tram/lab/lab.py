@@ -137,14 +137,20 @@ class Lab:
         ]
 
     def power_cut(self, host: str) -> None:
-        """Kill a host without warning."""
+        """Kill a host without warning; from then on it is silent."""
         self.machine(host).cut_power()
+        self._plug(host, lit=False)
 
     def power_on(self, host: str) -> None:
         """Switch a host on again and wait until it is up."""
         machine = self.machine(host)
+        self._plug(host, lit=True)
         machine.start()
         machine.wait_up()
+
+    def _plug(self, host: str, *, lit: bool) -> None:
+        site = next(one for one in self.province.sites if host in {each.inventory_name for each in one.hosts})
+        network.plug(self.paths, site, host, lit=lit)
 
     def renew(self, host: str) -> str:
         """Throw a host's disk away and boot it bare, as a machine just delivered; the fingerprint of its new key.
@@ -204,6 +210,7 @@ def up(inventory: Path, name: str | None, say: Say) -> Lab:
             _make_disks(lab, images, say)
             settings.write_text(json.dumps(_shape(province)))
         for machine in lab.machines.values():
+            lab._plug(machine.name, lit=True)
             machine.start()
         for machine in lab.machines.values():
             machine.wait_up()

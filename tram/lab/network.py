@@ -127,6 +127,13 @@ def _add_hosts(paths: LabPaths, site: Site) -> None:
         ])  # fmt: skip
 
 
+def plug(paths: LabPaths, site: Site, host: str, *, lit: bool) -> None:
+    """Whether the site's switch sees anybody at a host's port. A host's namespace, which outlives it, would go on
+    answering pings and refusing connections, as no machine without power does."""
+    number = [one.inventory_name for one in site.hosts].index(host)
+    ip(lan_of(paths, site).namespace, [f"link set h{number} {'up' if lit else 'down'}"])
+
+
 def _spawn(paths: LabPaths, log: str, module: str, arguments: list[str]) -> None:
     paths.run.mkdir(parents=True, exist_ok=True)
     with (paths.run / f"{log}.log").open("ab") as out:
